@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// vchan between a toolstack domain and the builder domain.
+//
+// Xen binds a vchan to one peer domain, so the builder opens one per connection. How they meet:
+//   1. the client picks a token (16 lower-case hexadecimal digits) and writes "connect" to its own
+//      data/ashlar/TOKEN, that is /local/domain/CLIENT/data/ashlar/TOKEN;
+//   2. the builder, which watches that directory for the domains that it accepts as requesters, opens
+//      a vchan server for CLIENT at /local/domain/BUILDER/data/ashlar/CLIENT/TOKEN and answers by
+//      setting the client's node to "ready" (or to "refused: REASON");
+//   3. the client connects there as vchan client, and removes its node.
+// The peer's domid is the one that the grants and the event channel are bound to: Xen enforces it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ashlar/base/result.hpp"
+#include "ashlar/ipc/transport.hpp"
+
+namespace ashlar::ipc {
+
+/// Bytes of each direction's ring: 1 MiB (256 grants each way); 4 KiB rings are 100 times slower.
+inline constexpr std::size_t vchan_ring_bytes = std::size_t{1} << 20;
+
+[[nodiscard]] bool valid_vchan_token(std::string_view token);
+
+/// Opens the server end for `client_domid` at the path above. Errors: io (no grants left, …).
+/// The transport's destructor closes the ring and removes the server's xenstore nodes.
+[[nodiscard]] Result<std::unique_ptr<Transport>> serve_vchan(std::uint32_t client_domid,
+                                                             const std::string& xenstore_path);
+
+/// Connects to the builder in domain `builder_domid`, with the steps above, within `timeout_ms`.
+/// Errors: denied (refused, with the reason), timeout, not_found (no Xen devices here), io.
+[[nodiscard]] Result<std::unique_ptr<Transport>> connect_vchan(std::uint32_t builder_domid,
+                                                               int timeout_ms);
+
+} // namespace ashlar::ipc

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Digests in all three banks (SHA-1, SHA-256, SHA-384), computed by OpenSSL's EVP.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ashlar/base/result.hpp"
+
+namespace ashlar::measure {
+
+/// A PCR bank: one hash algorithm.
+enum class Bank { sha1, sha256, sha384 };
+inline constexpr std::array<Bank, 3> all_banks = {Bank::sha1, Bank::sha256, Bank::sha384};
+
+/// "sha1", "sha256", "sha384".
+[[nodiscard]] const char* to_string(Bank bank);
+
+using Sha1 = std::array<std::byte, 20>;
+using Sha256 = std::array<std::byte, 32>;
+using Sha384 = std::array<std::byte, 48>;
+
+/// The digests of the same bytes in every bank, raw (not hexadecimal).
+struct Digests {
+  Sha1 sha1{};
+  Sha256 sha256{};
+  Sha384 sha384{};
+
+  [[nodiscard]] std::span<const std::byte> of(Bank bank) const;
+  auto operator<=>(const Digests&) const = default;
+};
+
+/// Hashes a stream of bytes into all banks at once.
+class DigestStream {
+public:
+  [[nodiscard]] static Result<DigestStream> create();
+  DigestStream(DigestStream&&) noexcept;
+  DigestStream& operator=(DigestStream&&) noexcept;
+  ~DigestStream();
+
+  /// Adds bytes. Errors: internal (OpenSSL refused).
+  [[nodiscard]] Status update(std::span<const std::byte> bytes);
+  /// Ends the stream; the object must not be used again.
+  [[nodiscard]] Result<Digests> finish();
+
+private:
+  struct State;
+  explicit DigestStream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// The digests of bytes that are all at hand.
+[[nodiscard]] Result<Digests> digest(std::span<const std::byte> bytes);
+
+/// Reads 64 hexadecimal digits. Errors: invalid, naming `what`.
+[[nodiscard]] Result<Sha256> sha256_from_hex(std::string_view text, const std::string& what);
+
+} // namespace ashlar::measure

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a domain is built from, in the one form that is measured.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ashlar::measure {
+
+/// How Xen runs the guest's kernel.
+enum class GuestType { pv, pvh };
+[[nodiscard]] const char* to_string(GuestType type); // "pv", "pvh"
+
+/// What the builder does when a domain stops by itself.
+enum class StopAction {
+  destroy,  // tear the domain down
+  restart,  // build it again from the held images: a new incarnation with a new record
+  preserve, // leave it for its owner to look at; it uses memory until it is destroyed
+};
+[[nodiscard]] const char* to_string(StopAction action); // "destroy", "restart", "preserve"
+
+/// The settings of one domain as measured: everything that shapes the machine which the guest sees, and
+/// nothing that differs between two builds of the same guest (no domid, UUID or serial).
+struct DomainConfiguration {
+  std::string name;          // 1 to max_name bytes of [A-Za-z0-9._+-]
+  GuestType type = GuestType::pvh;
+  std::uint32_t vcpus = 1;      // at the start, and the maximum
+  std::uint64_t memory_kib = 0; // at the start, without Xen's overhead
+  std::uint64_t max_memory_kib = 0; // the balloon's ceiling; at least memory_kib
+  StopAction on_poweroff = StopAction::destroy;
+  StopAction on_reboot = StopAction::restart;
+  StopAction on_crash = StopAction::destroy;
+};
+
+/// The canonical text of a configuration: what the configuration event's digest covers.
+///
+/// One "key=value" line for each setting, in the fixed order documented in docs/measurements.md, each
+/// ended by a single newline; the first line is "ashlar-domain-configuration=1". Pure ASCII, decimal
+/// numbers without leading zeros: a person can write it with a text editor and run sha256sum on it.
+[[nodiscard]] std::string canonical_text(const DomainConfiguration& configuration);
+
+} // namespace ashlar::measure

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Reading a policy and deciding by it. docs/policy.md and ashlar-policy(5) describe the language.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ashlar/base/result.hpp"
+#include "ashlar/policy/request.hpp"
+
+namespace ashlar::policy {
+
+/// Where something is written: for "file:line:column: …".
+struct Location {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+  [[nodiscard]] std::string text() const;
+};
+
+/// One remark of the checker. A policy with an error is not loaded.
+struct Finding {
+  enum class Severity { error, warning };
+  Severity severity = Severity::error;
+  Location where;
+  std::string message; // what is wrong, and what to do
+};
+
+/// Why one rule did not match, or that it did: in rule order, for `explain`.
+struct RuleTrace {
+  std::string rule;
+  Location where;
+  std::string failed_condition; // empty: it matched
+};
+
+/// The answer. A denial is a value, not an Error.
+struct Decision {
+  bool allowed = false;
+  std::string requester;  // the policy's name for the peer; empty when no requester matches it
+  std::string rule;       // name of the rule that decided; empty: no rule matched, so denied
+  Location where;         // of that rule
+  std::string reason;     // one sentence for the requester, without facts about other requesters
+  std::vector<RuleTrace> trace; // every rule that was considered, up to the one that decided
+};
+
+/// What a requester may hold at once. Absent: the builder's own limits apply alone.
+struct Quota {
+  std::optional<std::uint32_t> max_domains;
+  std::optional<std::uint32_t> max_vcpus;       // over all its domains
+  std::optional<std::uint64_t> max_memory_mib;  // over all its domains
+  std::optional<std::uint64_t> max_store_mib;   // images held for it
+};
+
+/// One named text of a policy directory.
+struct PolicyFile {
+  std::string name;
+  std::string text;
+};
+
+inline constexpr std::size_t max_policy_files = 64;
+inline constexpr std::uint64_t max_policy_file_bytes = 1u << 20;
+
+class Policy {
+public:
+  struct Load;
+
+  /// Parses and checks all files, in the order given (callers sort by name). Never fails otherwise
+  /// than through findings: `policy` is set only if none of them is an error.
+  [[nodiscard]] static Load load(const std::vector<PolicyFile>& files);
+
+  Policy(Policy&&) noexcept;
+  Policy& operator=(Policy&&) noexcept;
+  ~Policy();
+
+  /// First rule that matches decides; no rule that matches means no.
+  [[nodiscard]] Decision decide(const Request& request) const;
+
+  /// The policy's name for a peer, if one of its requesters matches it.
+  [[nodiscard]] std::optional<std::string> requester_name(const Peer& peer) const;
+  /// May `requester` see and touch domains of `owner`? (Its own: always. Others': if the policy says so.)
+  [[nodiscard]] bool may_see(std::string_view requester, std::string_view owner) const;
+  [[nodiscard]] Quota quota(std::string_view requester) const;
+
+  /// SHA-256 over the files (name, length, text), 64 hexadecimal digits: part of every record.
+  [[nodiscard]] const std::string& digest() const;
+  /// The files as loaded, for `ashlar policy show`.
+  [[nodiscard]] const std::vector<PolicyFile>& files() const;
+
+private:
+  struct Impl;
+  explicit Policy(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct Policy::Load {
+  std::optional<Policy> policy;
+  std::vector<Finding> findings;
+};
+
+/// Reads all *.toml files of a directory in name order. Errors: not_found, io, limit (named above).
+[[nodiscard]] Result<std::vector<PolicyFile>> read_directory(const std::string& path);
+
+} // namespace ashlar::policy
