@@ -45,9 +45,10 @@ Status require_sealed(int fd, const std::string& what) {
   if (seals < 0)
     return errno_failure("reading the seals of " + what);
   if ((seals & all_seals) != all_seals)
-    return failure(ErrorCode::integrity, "checking the seals of " + what,
-                   fmt::format("the memory is not sealed against change (seals {:#x}, needed {:#x})",
-                               seals, all_seals));
+    return failure(
+        ErrorCode::integrity, "checking the seals of " + what,
+        fmt::format("the memory is not sealed against change (seals {:#x}, needed {:#x})", seals,
+                    all_seals));
   return {};
 }
 

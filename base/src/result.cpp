@@ -8,19 +8,32 @@ namespace ashlar {
 
 const char* to_string(ErrorCode code) {
   switch (code) {
-  case ErrorCode::invalid: return "invalid";
-  case ErrorCode::limit: return "limit";
-  case ErrorCode::not_found: return "not_found";
-  case ErrorCode::exists: return "exists";
-  case ErrorCode::busy: return "busy";
-  case ErrorCode::unsupported: return "unsupported";
-  case ErrorCode::integrity: return "integrity";
-  case ErrorCode::denied: return "denied";
-  case ErrorCode::timeout: return "timeout";
-  case ErrorCode::peer_closed: return "peer_closed";
-  case ErrorCode::cancelled: return "cancelled";
-  case ErrorCode::io: return "io";
-  case ErrorCode::internal: return "internal";
+  case ErrorCode::invalid:
+    return "invalid";
+  case ErrorCode::limit:
+    return "limit";
+  case ErrorCode::not_found:
+    return "not_found";
+  case ErrorCode::exists:
+    return "exists";
+  case ErrorCode::busy:
+    return "busy";
+  case ErrorCode::unsupported:
+    return "unsupported";
+  case ErrorCode::integrity:
+    return "integrity";
+  case ErrorCode::denied:
+    return "denied";
+  case ErrorCode::timeout:
+    return "timeout";
+  case ErrorCode::peer_closed:
+    return "peer_closed";
+  case ErrorCode::cancelled:
+    return "cancelled";
+  case ErrorCode::io:
+    return "io";
+  case ErrorCode::internal:
+    return "internal";
   }
   return "internal";
 }
@@ -30,10 +43,12 @@ std::string Error::message() const {
   if (!why.empty())
     text += (text.empty() ? "" : ": ") + why;
   if (system_errno != 0)
-    text += (why.empty() ? ": " : " (") + std::string(strerrordesc_np(system_errno)
-                                                          ? strerrordesc_np(system_errno)
-                                                          : "unknown errno") +
+    text += (why.empty() ? ": " : " (") +
+            std::string(strerrordesc_np(system_errno) ? strerrordesc_np(system_errno)
+                                                      : "unknown errno") +
             (why.empty() ? "" : ")");
+  if (!limit.empty())
+    text += " (limit: " + limit + ")";
   return text;
 }
 

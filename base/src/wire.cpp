@@ -9,7 +9,9 @@
 
 namespace ashlar {
 
-void WireWriter::u8(std::uint8_t value) { bytes_.push_back(std::byte{value}); }
+void WireWriter::u8(std::uint8_t value) {
+  bytes_.push_back(std::byte{value});
+}
 
 void WireWriter::u32(std::uint32_t value) {
   for (unsigned shift = 0; shift < 32; shift += 8)
@@ -42,9 +44,15 @@ std::uint64_t WireReader::little_endian(std::size_t width) {
   return value;
 }
 
-std::uint8_t WireReader::u8() { return static_cast<std::uint8_t>(little_endian(1)); }
-std::uint32_t WireReader::u32() { return static_cast<std::uint32_t>(little_endian(4)); }
-std::uint64_t WireReader::u64() { return little_endian(8); }
+std::uint8_t WireReader::u8() {
+  return static_cast<std::uint8_t>(little_endian(1));
+}
+std::uint32_t WireReader::u32() {
+  return static_cast<std::uint32_t>(little_endian(4));
+}
+std::uint64_t WireReader::u64() {
+  return little_endian(8);
+}
 
 void WireReader::raw(std::span<std::byte> out) {
   if (good() && bytes_.size() - at_ < out.size())

@@ -13,7 +13,9 @@ TEST_CASE("wire: values are little-endian and come back") {
   writer.u32(0x01020304);
   writer.u64(5);
   writer.text("ab");
-  CHECK(ashlar::to_hex(writer.bytes()) == "0704030201" "0500000000000000" "020000006162");
+  CHECK(ashlar::to_hex(writer.bytes()) == "0704030201"
+                                          "0500000000000000"
+                                          "020000006162");
   WireReader reader(writer.bytes());
   CHECK(reader.u8() == 7);
   CHECK(reader.u32() == 0x01020304);

@@ -16,8 +16,8 @@ enum class Level { error = 3, warning = 4, notice = 5, info = 6, debug = 7 };
 /// Sets the name that follows the level on each line, and the least severe level that is written.
 void start(std::string_view program, Level least_severe = Level::info);
 
-/// Writes one line with one write(2). Control characters in `text` are escaped: text that a requester
-/// chose cannot forge a second line.
+/// Writes one line with one write(2). Control characters in `text` are escaped: text that a
+/// requester chose cannot forge a second line.
 void write(Level level, std::string_view text);
 
 template <typename... Args>

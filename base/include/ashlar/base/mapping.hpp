@@ -19,9 +19,9 @@ public:
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();
 
-  /// Maps all bytes of `fd` read-only (an empty file gives an empty mapping). `what` names the file in
-  /// errors. The mapping is MAP_PRIVATE|PROT_READ: it stays valid after `fd` is closed.
-  /// Errors: io. Bytes of an unsealed file can still change under the mapping: seal first.
+  /// Maps all bytes of `fd` read-only (an empty file gives an empty mapping). `what` names the file
+  /// in errors. The mapping is MAP_PRIVATE|PROT_READ: it stays valid after `fd` is closed. Errors:
+  /// io. Bytes of an unsealed file can still change under the mapping: seal first.
   [[nodiscard]] static Result<Mapping> of(int fd, const std::string& what);
 
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }

@@ -32,9 +32,10 @@ enum class ErrorCode {
 /// One failure: what was being done, to what, why it did not work, and (where there was one) errno.
 struct Error {
   ErrorCode code = ErrorCode::internal;
-  std::string doing;  // "reading the program headers of kernel vmlinuz-6.1"
-  std::string why;    // "header 3 ends at byte 9000, past the end of the file (8192 bytes)"
+  std::string doing; // "reading the program headers of kernel vmlinuz-6.1"
+  std::string why;   // "header 3 ends at byte 9000, past the end of the file (8192 bytes)"
   int system_errno = 0;
+  std::string limit = {}; // the limit that was passed, with its unit: "256 MiB"; empty: none was
 
   /// One line for people: "doing: why (errno text)".
   [[nodiscard]] std::string message() const;
@@ -48,6 +49,13 @@ using Status = Result<void>;
 [[nodiscard]] inline std::unexpected<Error> failure(ErrorCode code, std::string doing,
                                                     std::string why, int system_errno = 0) {
   return std::unexpected(Error{code, std::move(doing), std::move(why), system_errno});
+}
+
+/// The failing value for a passed limit; `limit` is the limit itself with its unit.
+[[nodiscard]] inline std::unexpected<Error> limit_failure(std::string doing, std::string why,
+                                                          std::string limit) {
+  return std::unexpected(
+      Error{ErrorCode::limit, std::move(doing), std::move(why), 0, std::move(limit)});
 }
 
 /// The failing value for a system call that just set errno.

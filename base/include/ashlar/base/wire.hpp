@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Bounds-checked little-endian encoding for Ashlar's own small formats (records, journal, the plan and
-// report between the builder's processes). One value has one encoding.
+// Bounds-checked little-endian encoding for Ashlar's own small formats (records, journal, the plan
+// and report between the builder's processes). One value has one encoding.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +32,8 @@ private:
   std::vector<std::byte> bytes_;
 };
 
-/// Reads what WireWriter wrote. After the first value that is not there or too long, every further read
-/// gives zeros and end() fails: check once, at the end.
+/// Reads what WireWriter wrote. After the first value that is not there or too long, every further
+/// read gives zeros and end() fails: check once, at the end.
 class WireReader {
 public:
   explicit WireReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
