@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/measure/domain_configuration.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "ashlar/base/bytes.hpp"
+
+namespace ashlar::measure {
+
+namespace {
+
+bool allowed_in_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '+' || c == '-';
+}
+
+std::unexpected<Error> refused(const DomainConfiguration& configuration, ErrorCode code,
+                               std::string why) {
+  return failure(
+      code,
+      fmt::format("checking the configuration of domain \"{}\"", printable(configuration.name, 63)),
+      std::move(why));
+}
+
+} // namespace
+
+const char* to_string(GuestType type) {
+  switch (type) {
+  case GuestType::pv:
+    return "pv";
+  case GuestType::pvh:
+    return "pvh";
+  }
+  return "unknown";
+}
+
+const char* to_string(StopAction action) {
+  switch (action) {
+  case StopAction::destroy:
+    return "destroy";
+  case StopAction::restart:
+    return "restart";
+  case StopAction::preserve:
+    return "preserve";
+  }
+  return "unknown";
+}
+
+Status validate(const DomainConfiguration& configuration) {
+  const std::string& name = configuration.name;
+  if (name.empty())
+    return refused(configuration, ErrorCode::invalid,
+                   fmt::format("name is empty: give 1 to {} bytes", max_name_bytes));
+  if (name.size() > max_name_bytes)
+    return refused(
+        configuration, ErrorCode::limit,
+        fmt::format("name has {} bytes, above the limit of {}", name.size(), max_name_bytes));
+  if (const auto bad = std::ranges::find_if_not(name, allowed_in_name); bad != name.end())
+    return refused(configuration, ErrorCode::invalid,
+                   fmt::format("name has \"{}\" at byte {}: use only A-Z a-z 0-9 . _ + -",
+                               printable(std::string_view(&*bad, 1)), bad - name.begin()));
+  if (configuration.vcpus == 0)
+    return refused(configuration, ErrorCode::invalid, "vcpus is 0: give at least 1");
+  if (configuration.memory_kib == 0)
+    return refused(configuration, ErrorCode::invalid, "memory_kib is 0: give at least 1");
+  if (configuration.max_memory_kib < configuration.memory_kib)
+    return refused(configuration, ErrorCode::invalid,
+                   fmt::format("max_memory_kib is {}, below memory_kib, which is {}: raise it to "
+                               "at least that",
+                               configuration.max_memory_kib, configuration.memory_kib));
+  return {};
+}
+
+std::string canonical_text(const DomainConfiguration& configuration) {
+  // A change of the order, of a key or of a word changes every guest's measurement: only together
+  // with the number in the first line, and with docs/measurements.md.
+  return fmt::format("ashlar-domain-configuration=1\n"
+                     "name={}\n"
+                     "type={}\n"
+                     "vcpus={}\n"
+                     "memory_kib={}\n"
+                     "max_memory_kib={}\n"
+                     "on_poweroff={}\n"
+                     "on_reboot={}\n"
+                     "on_crash={}\n",
+                     configuration.name, to_string(configuration.type), configuration.vcpus,
+                     configuration.memory_kib, configuration.max_memory_kib,
+                     to_string(configuration.on_poweroff), to_string(configuration.on_reboot),
+                     to_string(configuration.on_crash));
+}
+
+} // namespace ashlar::measure

@@ -2,9 +2,12 @@
 // What a domain is built from, in the one form that is measured.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "ashlar/base/result.hpp"
 
 namespace ashlar::measure {
 
@@ -20,24 +23,35 @@ enum class StopAction {
 };
 [[nodiscard]] const char* to_string(StopAction action); // "destroy", "restart", "preserve"
 
-/// The settings of one domain as measured: everything that shapes the machine which the guest sees, and
-/// nothing that differs between two builds of the same guest (no domid, UUID or serial).
+/// The longest domain name, in bytes.
+inline constexpr std::size_t max_name_bytes = 63;
+
+/// The settings of one domain as measured: everything that shapes the machine which the guest sees,
+/// and nothing that differs between two builds of the same guest (no domid, UUID or serial).
 struct DomainConfiguration {
-  std::string name;          // 1 to max_name bytes of [A-Za-z0-9._+-]
+  std::string name; // 1 to max_name bytes of [A-Za-z0-9._+-]
   GuestType type = GuestType::pvh;
-  std::uint32_t vcpus = 1;      // at the start, and the maximum
-  std::uint64_t memory_kib = 0; // at the start, without Xen's overhead
+  std::uint32_t vcpus = 1;          // at the start, and the maximum
+  std::uint64_t memory_kib = 0;     // at the start, without Xen's overhead
   std::uint64_t max_memory_kib = 0; // the balloon's ceiling; at least memory_kib
   StopAction on_poweroff = StopAction::destroy;
   StopAction on_reboot = StopAction::restart;
   StopAction on_crash = StopAction::destroy;
 };
 
+/// Checks what every domain must keep, before it is measured: the name's length and characters, at
+/// least one vCPU, some memory, and a ceiling not below it. The requester controls all of it; the
+/// builder's own limits come on top. Errors: invalid, limit, naming the setting, its value and the
+/// limit.
+[[nodiscard]] Status validate(const DomainConfiguration& configuration);
+
 /// The canonical text of a configuration: what the configuration event's digest covers.
 ///
-/// One "key=value" line for each setting, in the fixed order documented in docs/measurements.md, each
-/// ended by a single newline; the first line is "ashlar-domain-configuration=1". Pure ASCII, decimal
-/// numbers without leading zeros: a person can write it with a text editor and run sha256sum on it.
+/// One "key=value" line for each setting, in the fixed order documented in docs/measurements.md,
+/// each ended by a single newline; the first line is "ashlar-domain-configuration=1". Pure ASCII,
+/// decimal numbers without leading zeros: a person can write it with a text editor and run
+/// sha256sum on it. The text of a configuration that validate() refuses is not canonical (its name
+/// could hold a newline).
 [[nodiscard]] std::string canonical_text(const DomainConfiguration& configuration);
 
 } // namespace ashlar::measure

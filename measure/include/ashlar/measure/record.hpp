@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ashlar/base/result.hpp"
@@ -32,13 +33,15 @@ enum class EventType : std::uint8_t {
   initrd = 6,        // one initrd file, in load order
   no_initrd = 7,     // the empty string: says that there was none, so that a missing one shows
 };
-[[nodiscard]] const char* to_string(EventType type);
+[[nodiscard]] const char* to_string(EventType type); // "command_line"
+/// Are this event's measured bytes kept in the record (Event::content), or only their digests?
+[[nodiscard]] bool keeps_content(EventType type);
 
 /// One measured item.
 struct Event {
   EventType type = EventType::builder;
-  std::string label;    // the requester's name for a file; shown to people, not covered by the digests
-  std::string content;  // the measured bytes where they are text kept in the record; empty for files
+  std::string label; // the requester's name for a file; shown to people, not covered by the digests
+  std::string content; // the measured bytes where they are text kept in the record; empty for files
   std::uint64_t size = 0; // number of measured bytes
   Digests digests;
   bool operator==(const Event&) const = default;
@@ -49,7 +52,7 @@ struct Record {
   std::uint64_t serial = 0; // issued by the builder, rising by one for each record since boot
   std::uint32_t domid = 0;
   Uuid uuid{};
-  std::string requester;   // the policy's name for who asked
+  std::string requester; // the policy's name for who asked
   std::vector<Event> events;
   bool operator==(const Record&) const = default;
 };
@@ -61,8 +64,8 @@ struct MeasuredImage {
   Digests digests;
 };
 
-/// What make_events turns into events, in this order: builder, policy, configuration, kernel, command
-/// line, initrds (or no_initrd).
+/// What make_events turns into events, in this order: builder, policy, configuration, kernel,
+/// command line, initrds (or no_initrd).
 struct Ingredients {
   std::string builder_identity; // "ashlar-builder VERSION" and whatever its build pins
   std::string policy_digest;    // 64 hexadecimal digits
@@ -71,13 +74,19 @@ struct Ingredients {
   std::string command_line;
   std::vector<MeasuredImage> initrds;
 };
+/// Errors: invalid (a configuration that validate() refuses, a policy digest that is none), limit
+/// (too many initrds), internal.
 [[nodiscard]] Result<std::vector<Event>> make_events(const Ingredients& ingredients);
 
 /// Limits of a record's encoded form: more is refused by both directions.
 inline constexpr std::size_t max_record_events = 32;
 inline constexpr std::size_t max_record_bytes = 16384;
+inline constexpr std::size_t max_requester_bytes = 63;
+inline constexpr std::size_t max_label_bytes = 255;
+inline constexpr std::size_t max_content_bytes = 2047; // the longest command line
 
-/// The record as bytes, canonical (one record has one encoding); docs/measurements.md has the layout.
+/// The record as bytes, canonical (one record has one encoding); docs/measurements.md has the
+/// layout. Errors: limit (also for an event whose size and content disagree).
 [[nodiscard]] Result<std::vector<std::byte>> encode(const Record& record);
 /// Reads exactly what encode() writes. Errors: invalid, limit. Safe on hostile input.
 [[nodiscard]] Result<Record> decode(std::span<const std::byte> bytes);
