@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/policy/policy.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include "ashlar/base/bytes.hpp"
+#include "ashlar/base/wire.hpp"
+#include "check.hpp"
+#include "decide.hpp"
+#include "document.hpp"
+#include "model.hpp"
+#include "read.hpp"
+
+namespace ashlar::policy {
+
+namespace {
+
+/// Also the text over which docs/policy.md lets a reader recompute the digest.
+Result<std::string> digest_of(const std::vector<PolicyFile>& files) {
+  auto stream = TRY(measure::DigestStream::create());
+  for (const PolicyFile& file : files) {
+    WireWriter head;
+    head.text(file.name);
+    head.u64(file.text.size());
+    TRY(stream.update(head.bytes()));
+    TRY(stream.update(as_bytes(file.text)));
+  }
+  return to_hex(TRY(stream.finish()).sha256);
+}
+
+/// Limits on the set of files. False: too much to go on.
+bool check_files(const std::vector<PolicyFile>& files, Findings& findings) {
+  if (files.empty())
+    add_error(
+        findings, {},
+        "no *.toml files in the policy directory: nothing would be allowed; write at least one");
+  if (files.size() > max_policy_files)
+    add_error(findings, {},
+              fmt::format("{} policy files, above the limit of {}: join some of them", files.size(),
+                          max_policy_files));
+  for (const PolicyFile& file : files)
+    if (file.text.size() > max_policy_file_bytes)
+      add_error(findings, {.file = file.name, .line = 0, .column = 0},
+                fmt::format("the file has {} bytes, above the limit of {}: split it",
+                            file.text.size(), max_policy_file_bytes));
+  return findings.empty();
+}
+
+bool any_error(const Findings& findings) {
+  return std::ranges::any_of(findings, [](const Finding& finding) {
+    return finding.severity == Finding::Severity::error;
+  });
+}
+
+/// Into the order in which a person meets them: file by file, from top to bottom.
+void sort_findings(const std::vector<PolicyFile>& files, Findings& findings) {
+  const auto place = [&](const Finding& finding) {
+    const auto file = std::ranges::find(files, finding.where.file, &PolicyFile::name);
+    return std::tuple(file - files.begin(), finding.where.line, finding.where.column);
+  };
+  std::ranges::stable_sort(findings, {}, place);
+}
+
+Model read_files(const std::vector<PolicyFile>& files, Findings& findings) {
+  Model model;
+  for (const PolicyFile& file : files) {
+    const auto document = parse_document(file);
+    if (document)
+      read_document(*document, model, findings);
+    else
+      findings.push_back(document.error());
+  }
+  return model;
+}
+
+void check_model(const std::vector<PolicyFile>& files, const Model& model, Findings& findings) {
+  // After a table that could not be read, every reference to it would look wrong as well.
+  if (any_error(findings))
+    return;
+  if (model.rules.empty())
+    add_error(findings, {.file = files.front().name, .line = 0, .column = 0},
+              "the policy has no [[rule]]: nothing would be allowed; write at least one");
+  check_references(model, findings);
+  if (!any_error(findings))
+    lint(model, findings);
+}
+
+} // namespace
+
+struct Policy::Impl {
+  Model model;
+  std::string digest;
+  std::vector<PolicyFile> files;
+};
+
+Policy::Policy(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Policy::Policy(Policy&&) noexcept = default;
+Policy& Policy::operator=(Policy&&) noexcept = default;
+Policy::~Policy() = default;
+
+Policy::Load Policy::load(const std::vector<PolicyFile>& files) {
+  Load load;
+  if (!check_files(files, load.findings))
+    return load;
+  auto impl = std::make_unique<Impl>();
+  impl->model = read_files(files, load.findings);
+  check_model(files, impl->model, load.findings);
+  auto digest = digest_of(files);
+  if (!digest)
+    add_error(load.findings, {}, digest.error().message());
+  sort_findings(files, load.findings);
+  if (any_error(load.findings))
+    return load;
+  impl->digest = std::move(*digest);
+  impl->files = files;
+  load.policy = Policy(std::move(impl));
+  return load;
+}
+
+Decision Policy::decide(const Request& request) const {
+  return policy::decide(impl_->model, request);
+}
+
+std::optional<std::string> Policy::requester_name(const Peer& peer) const {
+  const Requester* requester = impl_->model.requester_of(peer);
+  return requester == nullptr ? std::nullopt : std::optional(requester->name);
+}
+
+bool Policy::may_see(std::string_view requester, std::string_view owner) const {
+  return policy::may_see(impl_->model, requester, owner);
+}
+
+Quota Policy::quota(std::string_view requester) const {
+  const Requester* found = impl_->model.requester(requester);
+  return found == nullptr ? Quota{} : found->quota;
+}
+
+const std::string& Policy::digest() const {
+  return impl_->digest;
+}
+const std::vector<PolicyFile>& Policy::files() const {
+  return impl_->files;
+}
+
+std::string Location::text() const {
+  if (line == 0)
+    return file;
+  return fmt::format("{}:{}:{}", file, line, column);
+}
+
+std::string Finding::text() const {
+  const std::string place = where.text();
+  return fmt::format("{}{}{}: {}", place, place.empty() ? "" : ": ",
+                     severity == Severity::error ? "error" : "warning", message);
+}
+
+} // namespace ashlar::policy

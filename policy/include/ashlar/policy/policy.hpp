@@ -2,6 +2,7 @@
 // Reading a policy and deciding by it. docs/policy.md and ashlar-policy(5) describe the language.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,6 +29,8 @@ struct Finding {
   Severity severity = Severity::error;
   Location where;
   std::string message; // what is wrong, and what to do
+  /// "guests.toml:3:1: error: …", the form that compilers and editors know.
+  [[nodiscard]] std::string text() const;
 };
 
 /// Why one rule did not match, or that it did: in rule order, for `explain`.
@@ -37,22 +40,31 @@ struct RuleTrace {
   std::string failed_condition; // empty: it matched
 };
 
+/// The reason of a denial when the requester may not see the domain: the same as for one that does
+/// not exist, so that nobody learns what others run. The broker uses it for unknown domains as
+/// well.
+inline constexpr std::string_view no_such_domain = "there is no such domain";
+/// The longest Decision::reason, in bytes.
+inline constexpr std::size_t max_reason_bytes = 1000;
+
 /// The answer. A denial is a value, not an Error.
 struct Decision {
   bool allowed = false;
-  std::string requester;  // the policy's name for the peer; empty when no requester matches it
-  std::string rule;       // name of the rule that decided; empty: no rule matched, so denied
-  Location where;         // of that rule
-  std::string reason;     // one sentence for the requester, without facts about other requesters
-  std::vector<RuleTrace> trace; // every rule that was considered, up to the one that decided
+  std::string requester; // the policy's name for the peer; empty when no requester matches it
+  std::string rule;      // name of the rule that decided; empty: no rule matched, so denied
+  Location where;        // of that rule
+  std::string reason;    // one sentence for the requester, without facts about other requesters
+  /// Every rule that was considered, up to the one that decided: for admins only, since it names
+  /// rules that are for others.
+  std::vector<RuleTrace> trace;
 };
 
 /// What a requester may hold at once. Absent: the builder's own limits apply alone.
 struct Quota {
   std::optional<std::uint32_t> max_domains;
-  std::optional<std::uint32_t> max_vcpus;       // over all its domains
-  std::optional<std::uint64_t> max_memory_mib;  // over all its domains
-  std::optional<std::uint64_t> max_store_mib;   // images held for it
+  std::optional<std::uint32_t> max_vcpus;      // over all its domains
+  std::optional<std::uint64_t> max_memory_mib; // over all its domains
+  std::optional<std::uint64_t> max_store_mib;  // images held for it
 };
 
 /// One named text of a policy directory.
@@ -81,7 +93,8 @@ public:
 
   /// The policy's name for a peer, if one of its requesters matches it.
   [[nodiscard]] std::optional<std::string> requester_name(const Peer& peer) const;
-  /// May `requester` see and touch domains of `owner`? (Its own: always. Others': if the policy says so.)
+  /// May `requester` see and touch domains of `owner`? (Its own: always. Others': if the policy
+  /// says so.)
   [[nodiscard]] bool may_see(std::string_view requester, std::string_view owner) const;
   [[nodiscard]] Quota quota(std::string_view requester) const;
 
@@ -101,7 +114,8 @@ struct Policy::Load {
   std::vector<Finding> findings;
 };
 
-/// Reads all *.toml files of a directory in name order. Errors: not_found, io, limit (named above).
+/// Reads all *.toml files of a directory (hidden ones excepted) in the byte order of their names;
+/// none gives an empty list, which load() refuses. Errors: not_found, io, limit (named above).
 [[nodiscard]] Result<std::vector<PolicyFile>> read_directory(const std::string& path);
 
 } // namespace ashlar::policy

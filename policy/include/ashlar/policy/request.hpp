@@ -15,8 +15,8 @@ namespace ashlar::policy {
 
 /// Who is at the other end, as the transport says.
 struct DomainPeer {
-  std::string name;  // the boot manifest's name for the domain
-  std::string uuid;  // 8-4-4-4-12, lower case
+  std::string name; // the boot manifest's name for the domain
+  std::string uuid; // 8-4-4-4-12, lower case
 };
 struct ProcessPeer {
   std::uint32_t uid = 0;
@@ -27,17 +27,29 @@ using Peer = std::variant<DomainPeer, ProcessPeer, BootManifestPeer>;
 
 /// What is asked for. The words in policy files are the enumerators' names with '-' for '_'.
 enum class Verb {
-  create, upload, list, info, measurement, destroy, pause, unpause, shutdown, reboot, console,
-  images, policy_show, policy_reload,
+  create,
+  upload,
+  list,
+  info,
+  measurement,
+  destroy,
+  pause,
+  unpause,
+  shutdown,
+  reboot,
+  console,
+  images,
+  policy_show,
+  policy_reload,
 };
 inline constexpr std::size_t verb_count = 14;
 [[nodiscard]] const char* to_string(Verb verb); // "policy-show"
 
 struct ImageFacts {
-  std::string label;         // the requester's own name for it: shown, never matched
-  std::uint64_t size = 0;    // bytes
-  measure::Digests digests;  // only sha256 is set when `claimed`
-  bool claimed = false;      // not received yet: the requester says that it has this digest
+  std::string label;        // the requester's own name for it: shown, never matched
+  std::uint64_t size = 0;   // bytes
+  measure::Digests digests; // only sha256 is set when `claimed`
+  bool claimed = false;     // not received yet: the requester says that it has this digest
 };
 
 struct GuestFacts {
@@ -48,7 +60,7 @@ struct GuestFacts {
 };
 
 struct UploadFacts {
-  std::uint64_t size = 0; // announced
+  std::uint64_t size = 0;   // announced
   measure::Sha256 sha256{}; // announced
 };
 

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "decide.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "ashlar/base/bytes.hpp"
+#include "conditions.hpp"
+
+namespace ashlar::policy {
+
+namespace {
+
+std::string describe(const Peer& peer) {
+  if (const auto* domain = std::get_if<DomainPeer>(&peer))
+    return fmt::format("domain \"{}\" (uuid {})", printable(domain->name, 63),
+                       printable(domain->uuid, 36));
+  if (const auto* process = std::get_if<ProcessPeer>(&peer))
+    return fmt::format("a process with uid {} and gid {}", process->uid, process->gid);
+  return "the boot manifest";
+}
+
+Decision denial(const Requester* requester, std::string reason) {
+  return {.allowed = false,
+          .requester = requester == nullptr ? std::string() : requester->name,
+          .rule = {},
+          .where = {},
+          .reason = std::move(reason),
+          .trace = {}};
+}
+
+/// The allow rule that came closest, for the reason of a denial.
+class Nearest {
+public:
+  /// Rules for others never count: a denial must not tell what others may do.
+  void offer(const Rule& rule, const Match& match) {
+    if (!rule.allow || !match.for_requester || !match.for_verb)
+      return;
+    if (rule_ != nullptr && match.satisfied <= satisfied_)
+      return;
+    rule_ = &rule;
+    satisfied_ = match.satisfied;
+    failed_ = fmt::format("{}", fmt::join(match.failed, ", and "));
+  }
+
+  [[nodiscard]] std::string reason(const Requester& requester, Verb verb) const {
+    if (rule_ == nullptr)
+      return fmt::format(
+          "no rule allows this: no allow rule for requester \"{}\" covers the verb {}",
+          requester.name, to_string(verb));
+    return shortened(
+        fmt::format("no rule allows this: rule \"{}\" would, but {}", rule_->name, failed_));
+  }
+
+private:
+  static std::string shortened(std::string reason) {
+    if (reason.size() <= max_reason_bytes)
+      return reason;
+    return reason.substr(0, max_reason_bytes - 3) + "...";
+  }
+
+  const Rule* rule_ = nullptr;
+  unsigned satisfied_ = 0;
+  std::string failed_;
+};
+
+/// A rule for create or upload without the facts that it is about would match for want of
+/// conditions.
+bool facts_missing(const Request& request) {
+  return (request.verb == Verb::create && !request.guest) ||
+         (request.verb == Verb::upload && !request.upload);
+}
+
+RuleTrace trace_of(const Rule& rule, const Match& match) {
+  return {.rule = rule.name,
+          .where = rule.where,
+          .failed_condition = fmt::format("{}", fmt::join(match.failed, ", and "))};
+}
+
+} // namespace
+
+Decision decide(const Model& model, const Request& request) {
+  const Requester* requester = model.requester_of(request.peer);
+  if (requester == nullptr)
+    return denial(nullptr,
+                  fmt::format("the policy has no requester for {}", describe(request.peer)));
+  if (request.owner && !may_see(model, requester->name, *request.owner))
+    return denial(requester, std::string(no_such_domain));
+  if (facts_missing(request))
+    return denial(requester,
+                  fmt::format("the request to {} does not say what", to_string(request.verb)));
+  Decision decision = denial(requester, {});
+  Nearest nearest;
+  for (const Rule& rule : model.rules) {
+    const Match match = evaluate(model, rule, requester->name, request);
+    decision.trace.push_back(trace_of(rule, match));
+    if (match.failed.empty()) {
+      decision.allowed = rule.allow;
+      decision.rule = rule.name;
+      decision.where = rule.where;
+      decision.reason =
+          fmt::format("rule \"{}\" {} this", rule.name, rule.allow ? "allows" : "denies");
+      return decision;
+    }
+    nearest.offer(rule, match);
+  }
+  decision.reason = nearest.reason(*requester, request.verb);
+  return decision;
+}
+
+bool may_see(const Model& model, std::string_view requester, std::string_view owner) {
+  if (requester == owner)
+    return true;
+  const Requester* found = model.requester(requester);
+  return found != nullptr && found->sees_all;
+}
+
+} // namespace ashlar::policy

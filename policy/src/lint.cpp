@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "check.hpp"
+
+namespace ashlar::policy {
+
+namespace {
+
+constexpr std::array<Verb, 8> one_domain_verbs = {
+    Verb::info,    Verb::measurement, Verb::destroy, Verb::pause,
+    Verb::unpause, Verb::shutdown,    Verb::reboot,  Verb::console,
+};
+
+bool restricts(const std::optional<Choice>& choice) {
+  return choice && !choice->any;
+}
+
+bool restricts(const GuestConditions& guest) {
+  return restricts(guest.names) || restricts(guest.types) || restricts(guest.kernels) ||
+         restricts(guest.initrds) || restricts(guest.command_lines) ||
+         restricts(guest.command_line_parameters) || guest.max_vcpus || guest.max_memory_mib ||
+         guest.max_initrds;
+}
+
+bool restricts(const UploadConditions& upload) {
+  return restricts(upload.images) || upload.max_mib;
+}
+
+/// Does the rule decide every request of this requester with this verb?
+bool decides_all(const Rule& rule, const Requester& requester, Verb verb) {
+  if (!contains(rule.requesters, requester.name) || !contains(rule.verbs, to_string(verb)))
+    return false;
+  if (verb == Verb::create && rule.guest)
+    return !restricts(*rule.guest);
+  if (verb == Verb::upload && rule.upload)
+    return !restricts(*rule.upload);
+  return true;
+}
+
+/// The first rule before `rule` that decides all requests of this requester with this verb.
+const Rule* earlier_rule(const Model& model, const Rule& rule, const Requester& requester,
+                         Verb verb) {
+  for (const Rule& earlier : model.rules) {
+    if (&earlier == &rule)
+      return nullptr;
+    if (decides_all(earlier, requester, verb))
+      return &earlier;
+  }
+  return nullptr;
+}
+
+/// The first of the earlier rules that together decide everything that `rule` is about; nullptr if
+/// something is left for it.
+const Rule* hiding_rule(const Model& model, const Rule& rule) {
+  const Rule* first = nullptr;
+  for (const Requester& requester : model.requesters) {
+    if (!contains(rule.requesters, requester.name))
+      continue;
+    for (const Verb verb : all_verbs) {
+      if (!contains(rule.verbs, to_string(verb)))
+        continue;
+      const Rule* earlier = earlier_rule(model, rule, requester, verb);
+      if (earlier == nullptr)
+        return nullptr;
+      first = first == nullptr ? earlier : std::min(first, earlier);
+    }
+  }
+  return first;
+}
+
+bool names_image(const std::optional<Choice>& choice, const Image& image) {
+  return choice && !choice->any && contains(*choice, image.name);
+}
+
+bool uses(const Rule& rule, const Image& image) {
+  return (rule.guest &&
+          (names_image(rule.guest->kernels, image) || names_image(rule.guest->initrds, image))) ||
+         (rule.upload && names_image(rule.upload->images, image));
+}
+
+void lint_declarations(const Model& model, Findings& findings) {
+  for (const Image& image : model.images)
+    if (std::ranges::none_of(model.rules, [&](const Rule& rule) { return uses(rule, image); }))
+      add_warning(
+          findings, image.where,
+          fmt::format("no rule uses image \"{}\": delete it, or add it to a rule", image.name));
+  for (const Requester& requester : model.requesters)
+    if (std::ranges::none_of(model.rules, [&](const Rule& rule) {
+          return contains(rule.requesters, requester.name);
+        }))
+      add_warning(findings, requester.where,
+                  fmt::format("no rule is for requester \"{}\", so it can do nothing: add it to a "
+                              "rule, or delete it",
+                              requester.name));
+}
+
+/// "Allow create and destroy for guests named web-*" reads as if it kept destroy to web-*: it does
+/// not.
+void lint_misreadable(const Rule& rule, Findings& findings) {
+  if (!rule.allow || !rule.guest || rule.verbs.any || !restricts(rule.guest->names))
+    return;
+  for (const Verb verb : one_domain_verbs)
+    if (contains(rule.verbs, to_string(verb))) {
+      add_warning(findings, rule.verbs.where,
+                  fmt::format("rule \"{}\" allows {} for every domain that the requester may see: "
+                              "\"names\" restricts create only; put {} in a rule of its own",
+                              rule.name, to_string(verb), to_string(verb)));
+      return;
+    }
+}
+
+} // namespace
+
+void lint(const Model& model, Findings& findings) {
+  lint_declarations(model, findings);
+  for (const Rule& rule : model.rules) {
+    lint_misreadable(rule, findings);
+    if (const Rule* hiding = hiding_rule(model, rule); hiding != nullptr)
+      add_error(findings, rule.where,
+                fmt::format("rule \"{}\" can never match: rule \"{}\" at {}{} decides all of its "
+                            "requests first; move it before that, or delete it",
+                            rule.name, hiding->name, hiding->where.text(),
+                            hiding + 1 == &rule ? "" : " (alone or with rules after it)"));
+  }
+}
+
+} // namespace ashlar::policy

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "model.hpp"
+
+#include <algorithm>
+
+namespace ashlar::policy {
+
+namespace {
+
+bool same(const Identity& identity, const Peer& peer) {
+  if (const auto* domain = std::get_if<DomainPeer>(&peer))
+    return identity == Identity(DomainName{domain->name}) ||
+           identity == Identity(DomainUuid{domain->uuid});
+  if (const auto* process = std::get_if<ProcessPeer>(&peer))
+    return identity == Identity(UserId{process->uid}) ||
+           identity == Identity(GroupId{process->gid});
+  return identity == Identity(BootManifest{});
+}
+
+template <typename Named>
+const Named* find_named(const std::vector<Named>& all, std::string_view name) {
+  const auto found = std::ranges::find(all, name, &Named::name);
+  return found == all.end() ? nullptr : &*found;
+}
+
+} // namespace
+
+const char* to_string(Verb verb) {
+  switch (verb) {
+  case Verb::create:
+    return "create";
+  case Verb::upload:
+    return "upload";
+  case Verb::list:
+    return "list";
+  case Verb::info:
+    return "info";
+  case Verb::measurement:
+    return "measurement";
+  case Verb::destroy:
+    return "destroy";
+  case Verb::pause:
+    return "pause";
+  case Verb::unpause:
+    return "unpause";
+  case Verb::shutdown:
+    return "shutdown";
+  case Verb::reboot:
+    return "reboot";
+  case Verb::console:
+    return "console";
+  case Verb::images:
+    return "images";
+  case Verb::policy_show:
+    return "policy-show";
+  case Verb::policy_reload:
+    return "policy-reload";
+  }
+  return "unknown";
+}
+
+const Image* Model::image(std::string_view name) const {
+  return find_named(images, name);
+}
+
+const Requester* Model::requester(std::string_view name) const {
+  return find_named(requesters, name);
+}
+
+const Requester* Model::requester_of(const Peer& peer) const {
+  const auto found = std::ranges::find_if(
+      requesters, [&](const Requester& requester) { return same(requester.identity, peer); });
+  return found == requesters.end() ? nullptr : &*found;
+}
+
+bool contains(const Choice& choice, std::string_view word) {
+  return choice.any || std::ranges::find(choice.words, word, &Word::text) != choice.words.end();
+}
+
+bool glob_fits(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0;
+  std::size_t t = 0;
+  // On a mismatch only the last star needs to take one character more: earlier ones cannot help.
+  std::size_t after_star = std::string_view::npos;
+  std::size_t star_end = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      after_star = ++p;
+      star_end = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p;
+      ++t;
+    } else if (after_star != std::string_view::npos) {
+      p = after_star;
+      t = ++star_end;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+} // namespace ashlar::policy

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A policy as it is after reading: what the checks look at and what decisions are made on.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "ashlar/measure/digest.hpp"
+#include "ashlar/policy/policy.hpp"
+#include "ashlar/policy/request.hpp"
+
+namespace ashlar::policy {
+
+inline constexpr std::array<Verb, verb_count> all_verbs = {
+    Verb::create,  Verb::upload, Verb::list,        Verb::info,          Verb::measurement,
+    Verb::destroy, Verb::pause,  Verb::unpause,     Verb::shutdown,      Verb::reboot,
+    Verb::console, Verb::images, Verb::policy_show, Verb::policy_reload,
+};
+
+/// A word of the file and where it stands.
+struct Word {
+  std::string text;
+  Location where;
+};
+
+/// The value of a key that takes "any" or a list of words.
+struct Choice {
+  bool any = false;
+  std::vector<Word> words; // empty when `any`
+  Location where;
+};
+
+enum class ImageKind { kernel, initrd };
+
+/// An [[image]]: a name for the bytes that have one of these digests.
+struct Image {
+  std::string name;
+  Location where;
+  ImageKind kind = ImageKind::kernel;
+  std::vector<measure::Sha256> sha256;
+};
+
+struct DomainName {
+  std::string name;
+  bool operator==(const DomainName&) const = default;
+};
+struct DomainUuid {
+  std::string uuid; // lower case
+  bool operator==(const DomainUuid&) const = default;
+};
+struct UserId {
+  std::uint32_t uid = 0;
+  bool operator==(const UserId&) const = default;
+};
+struct GroupId {
+  std::uint32_t gid = 0;
+  bool operator==(const GroupId&) const = default;
+};
+struct BootManifest {
+  bool operator==(const BootManifest&) const = default;
+};
+using Identity = std::variant<DomainName, DomainUuid, UserId, GroupId, BootManifest>;
+
+/// A [[requester]]: a name for the peers with this identity, and what they may see and hold.
+struct Requester {
+  std::string name;
+  Location where;
+  Identity identity;
+  bool sees_all = false;
+  Quota quota;
+};
+
+/// [rule.guest]: conditions on a create request. An absent one does not restrict.
+struct GuestConditions {
+  std::optional<Choice> names; // globs
+  std::optional<Choice> types;
+  std::optional<Choice> kernels;                 // names of images
+  std::optional<Choice> initrds;                 // names of images
+  std::optional<Choice> command_lines;           // exact
+  std::optional<Choice> command_line_parameters; // globs
+  std::optional<std::uint64_t> max_vcpus;
+  std::optional<std::uint64_t> max_memory_mib;
+  std::optional<std::uint64_t> max_initrds;
+};
+
+/// [rule.upload]: conditions on an upload request.
+struct UploadConditions {
+  std::optional<Choice> images; // names of images of either kind
+  std::optional<std::uint64_t> max_mib;
+};
+
+/// A [[rule]].
+struct Rule {
+  std::string name;
+  Location where;
+  bool allow = false;
+  Choice requesters;
+  Choice verbs;
+  std::optional<GuestConditions> guest;
+  std::optional<UploadConditions> upload;
+};
+
+struct Model {
+  std::vector<Image> images;
+  std::vector<Requester> requesters;
+  std::vector<Rule> rules;
+
+  /// The image or requester with this name, or nullptr.
+  [[nodiscard]] const Image* image(std::string_view name) const;
+  [[nodiscard]] const Requester* requester(std::string_view name) const;
+  /// The first requester whose identity is that of `peer`, or nullptr.
+  [[nodiscard]] const Requester* requester_of(const Peer& peer) const;
+};
+
+/// Is the word among those chosen?
+[[nodiscard]] bool contains(const Choice& choice, std::string_view word);
+
+/// Does `pattern`, in which * stands for any number of characters and ? for one, fit all of `text`?
+/// Time is at most proportional to the product of both lengths.
+[[nodiscard]] bool glob_fits(std::string_view pattern, std::string_view text);
+
+} // namespace ashlar::policy

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From TOML trees to the model. What one table alone can be wrong in is found here; what needs
+// several tables (references, repeated names, rules behind rules) is found in check.hpp.
+#pragma once
+
+#include <string_view>
+
+#include "fields.hpp"
+#include "model.hpp"
+
+namespace ashlar::policy {
+
+/// The language version that this program reads: the optional top-level key `version`.
+inline constexpr std::uint64_t language_version = 1;
+/// The longest name of an image, a requester or a domain, and of a rule, in bytes.
+inline constexpr std::size_t max_declared_name_bytes = 63;
+inline constexpr std::size_t max_rule_name_bytes = 127;
+/// The largest number of MiB that a limit or quota takes: 4 EiB, so that it fits in 64 bits as
+/// bytes.
+inline constexpr std::uint64_t max_mib_value = std::uint64_t{1} << 42;
+
+/// Adds what the top-level table of one file declares. After an error the model may be incomplete:
+/// check references only without one.
+void read_document(const Node& document, Model& model, Findings& findings);
+
+void read_image(Fields fields, Model& model);
+void read_requester(Fields fields, Model& model);
+void read_rule(Fields fields, Model& model, Findings& findings);
+
+/// Reads the key "name" of a table that others refer to: 1 to 63 bytes of [A-Za-z0-9._+-], not
+/// "any".
+[[nodiscard]] std::optional<Word> read_name(Fields& fields, std::string_view key);
+
+} // namespace ashlar::policy

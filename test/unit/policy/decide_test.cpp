@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <doctest/doctest.h>
+
+#include "ashlar/policy/policy.hpp"
+
+using namespace ashlar::policy;
+
+namespace {
+
+Policy policy_of(const std::string& text) {
+  auto load = Policy::load({{"p.toml", text}});
+  for (const Finding& finding : load.findings)
+    MESSAGE(finding.text());
+  REQUIRE(load.policy.has_value());
+  return std::move(*load.policy);
+}
+
+const std::string two_requesters = "[[requester]]\nname = \"red\"\ndomain = \"red\"\n"
+                                   "[[requester]]\nname = \"blue\"\nuid = 5\nsees = \"all\"\n";
+
+std::string rule(const std::string& name, const std::string& effect, const std::string& requesters,
+                 const std::string& verbs, const std::string& tables = {}) {
+  return "[[rule]]\nname = \"" + name + "\"\neffect = \"" + effect +
+         "\"\nrequesters = " + requesters + "\nverbs = " + verbs + "\n" + tables;
+}
+
+const std::string any_image = "initrds = \"any\"\ncommand_lines = \"any\"\nkernels = \"any\"\n";
+
+Request request_from_red(Verb verb) {
+  return {.peer = DomainPeer{"red", "00000000-0000-0000-0000-000000000001"},
+          .verb = verb,
+          .guest = {},
+          .upload = {},
+          .owner = {}};
+}
+
+Request create_from_red(std::uint32_t vcpus) {
+  Request request = request_from_red(Verb::create);
+  request.guest = GuestFacts{};
+  request.guest->configuration.name = "guest";
+  request.guest->configuration.vcpus = vcpus;
+  return request;
+}
+
+} // namespace
+
+TEST_CASE("decide: the first rule that matches decides, and the trace ends with it") {
+  const Policy policy =
+      policy_of(two_requesters + rule("for blue", "allow", "[\"blue\"]", "[\"list\"]") +
+                rule("no", "deny", "[\"red\"]", "[\"list\"]") +
+                rule("yes", "allow", "\"any\"", "[\"list\", \"info\"]"));
+  const Decision decision = policy.decide(request_from_red(Verb::list));
+  CHECK_FALSE(decision.allowed);
+  CHECK(decision.rule == "no");
+  CHECK(decision.requester == "red");
+  CHECK(decision.where.text() == "p.toml:13:1");
+  CHECK(decision.reason == "rule \"no\" denies this");
+  REQUIRE(decision.trace.size() == 2);
+  CHECK(decision.trace[0].rule == "for blue");
+  CHECK(decision.trace[0].failed_condition == "it is not for requester \"red\"");
+  CHECK(decision.trace[1].failed_condition.empty());
+}
+
+TEST_CASE("decide: no rule that matches means no") {
+  const Policy policy = policy_of(two_requesters + rule("look", "allow", "\"any\"", "[\"list\"]"));
+  const Decision decision = policy.decide(request_from_red(Verb::destroy));
+  CHECK_FALSE(decision.allowed);
+  CHECK(decision.rule.empty());
+  CHECK(decision.where.line == 0);
+  CHECK(decision.trace.size() == 1);
+}
+
+TEST_CASE("decide: the reason names the nearest rule among those for this requester") {
+  const std::string near = "[rule.guest]\nnames = [\"guest\"]\nmax_vcpus = 2\n" + any_image;
+  const std::string far = "[rule.guest]\nnames = [\"other\"]\nmax_vcpus = 2\n" + any_image;
+  const std::string secret = "[rule.guest]\nnames = [\"guest\"]\nmax_vcpus = 8\n" + any_image;
+  const Policy policy =
+      policy_of(two_requesters + rule("far", "allow", "[\"red\"]", "[\"create\"]", far) +
+                rule("near", "allow", "\"any\"", "[\"create\"]", near) +
+                rule("secret", "allow", "[\"blue\"]", "[\"create\"]", secret));
+  CHECK(policy.decide(create_from_red(2)).rule == "near");
+  const Decision decision = policy.decide(create_from_red(3));
+  CHECK(decision.reason ==
+        "no rule allows this: rule \"near\" would, but 3 vcpus are above its max_vcpus of 2");
+  CHECK(decision.trace.size() == 3);
+}
+
+TEST_CASE("decide: rules for others never appear in a reason") {
+  const Policy policy =
+      policy_of(two_requesters + rule("secret", "allow", "[\"blue\"]", "[\"list\"]") +
+                rule("open", "allow", "[\"red\"]", "[\"info\"]"));
+  const Decision decision = policy.decide(request_from_red(Verb::list));
+  CHECK(decision.reason ==
+        "no rule allows this: no allow rule for requester \"red\" covers the verb list");
+}
+
+TEST_CASE("decide: a create without guest facts and an upload without its facts are denied") {
+  const Policy policy = policy_of(
+      two_requesters + rule("all", "allow", "\"any\"", "\"any\"", "[rule.guest]\n" + any_image));
+  CHECK(policy.decide(create_from_red(1)).allowed);
+  CHECK_FALSE(policy.decide(request_from_red(Verb::create)).allowed);
+  CHECK_FALSE(policy.decide(request_from_red(Verb::upload)).allowed);
+  Request upload = request_from_red(Verb::upload);
+  upload.upload = UploadFacts{};
+  CHECK(policy.decide(upload).allowed);
+}
+
+TEST_CASE("decide: a domain that the requester may not see is denied as if it did not exist") {
+  const Policy policy =
+      policy_of(two_requesters + rule("all", "allow", "\"any\"", "[\"destroy\"]"));
+  Request request = request_from_red(Verb::destroy);
+  request.owner = "red";
+  CHECK(policy.decide(request).allowed);
+  request.owner = "blue";
+  const Decision hidden = policy.decide(request);
+  CHECK_FALSE(hidden.allowed);
+  CHECK(hidden.reason == no_such_domain);
+  CHECK(hidden.rule.empty());
+  CHECK(hidden.trace.empty());
+  request.peer = ProcessPeer{5, 5};
+  request.owner = "red";
+  CHECK(policy.decide(request).allowed);
+}
+
+TEST_CASE("decide: a peer that no requester matches is denied everything") {
+  const Policy policy = policy_of(two_requesters + rule("all", "allow", "\"any\"", "[\"list\"]"));
+  Request request = request_from_red(Verb::list);
+  request.peer = DomainPeer{"stran\nger", "x"};
+  const Decision decision = policy.decide(request);
+  CHECK_FALSE(decision.allowed);
+  CHECK(decision.requester.empty());
+  CHECK(decision.reason == "the policy has no requester for domain \"stran\\x0ager\" (uuid x)");
+}
+
+TEST_CASE("decide: what a requester wrote is escaped in a reason, and the reason has a limit") {
+  const std::string tables = R"(
+[rule.guest]
+names = ["x"]
+types = ["pv"]
+kernels = ["k"]
+initrds = ["i"]
+command_lines = ["quiet"]
+max_vcpus = 4096
+max_memory_mib = 4398046511104
+max_initrds = 0
+)";
+  const std::string zeros(64, '0');
+  const std::string images = "[[image]]\nname = \"k\"\nkind = \"kernel\"\nsha256 = \"1" +
+                             zeros.substr(1) + "\"\n[[image]]\nname = \"i\"\nkind = \"initrd\"\n" +
+                             "sha256 = \"2" + zeros.substr(1) + "\"\n";
+  const Policy policy =
+      policy_of(two_requesters + images +
+                rule(std::string(127, 'r'), "allow", "\"any\"", "[\"create\"]", tables));
+  Request request = create_from_red(4000000000);
+  request.guest->configuration.name = std::string(63, 'n');
+  request.guest->configuration.max_memory_kib = ~std::uint64_t{0};
+  request.guest->command_line = std::string(199, 'x') + "\n" + std::string(2000, 'x');
+  request.guest->initrds.resize(10);
+  const Decision decision = policy.decide(request);
+  CHECK(decision.reason.contains("xxx\\x0a"));
+  CHECK(decision.reason.size() == max_reason_bytes);
+  CHECK(decision.reason.ends_with("..."));
+}
+
+TEST_CASE("requesters: each kind of identity matches its own kind of peer only") {
+  const Policy policy =
+      policy_of("[[requester]]\nname = \"d\"\ndomain = \"x\"\n"
+                "[[requester]]\nname = \"i\"\nuuid = \"6A0E5A44-2F4E-4B0E-9D57-0C5F6F7A1B11\"\n"
+                "[[requester]]\nname = \"u\"\nuid = 0\n[[requester]]\nname = \"g\"\ngid = 0\n"
+                "[[requester]]\nname = \"b\"\nboot = true\n" +
+                rule("all", "allow", "\"any\"", "[\"list\"]"));
+  CHECK(policy.requester_name(DomainPeer{"x", ""}) == "d");
+  CHECK(policy.requester_name(DomainPeer{"y", "6a0e5a44-2f4e-4b0e-9d57-0c5f6f7a1b11"}) == "i");
+  CHECK(policy.requester_name(ProcessPeer{0, 9}) == "u");
+  CHECK(policy.requester_name(ProcessPeer{9, 0}) == "g");
+  CHECK(policy.requester_name(BootManifestPeer{}) == "b");
+  CHECK_FALSE(policy.requester_name(DomainPeer{"", ""}).has_value());
+  CHECK_FALSE(policy.requester_name(ProcessPeer{9, 9}).has_value());
+}
+
+TEST_CASE("requesters: of two that match, the first one written counts") {
+  const Policy policy =
+      policy_of("[[requester]]\nname = \"g\"\ngid = 0\n[[requester]]\nname = \"u\"\nuid = 0\n" +
+                rule("all", "allow", "\"any\"", "[\"list\"]"));
+  CHECK(policy.requester_name(ProcessPeer{0, 0}) == "g");
+  CHECK(policy.requester_name(ProcessPeer{0, 1}) == "u");
+}
+
+TEST_CASE("visibility: own domains always, others' only with sees = \"all\"") {
+  const Policy policy = policy_of(two_requesters + rule("all", "allow", "\"any\"", "[\"list\"]"));
+  CHECK(policy.may_see("red", "red"));
+  CHECK_FALSE(policy.may_see("red", "blue"));
+  CHECK(policy.may_see("blue", "red"));
+  CHECK_FALSE(policy.may_see("nobody", "red"));
+}

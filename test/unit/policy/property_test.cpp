@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Random policies and requests, decided twice: by the policy library from TOML text, and by the
+// short evaluator below from the structures that the text was written from.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "ashlar/policy/policy.hpp"
+
+using namespace ashlar;
+using namespace ashlar::policy;
+
+namespace {
+
+using Words = std::optional<std::vector<std::string>>; // nothing: "any"
+
+struct TestRule {
+  bool allow = false;
+  Words requesters;
+  std::vector<std::string> verbs;
+  Words names, kernels, initrds, parameters;
+  std::optional<unsigned> max_vcpus;
+};
+
+const std::vector<std::string> requester_names = {"r0", "r1", "r2"}; // uid 0, 1, 2
+const std::vector<std::string> kernel_names = {"k0", "k1", "k2"};    // sha256 of bytes 0, 1, 2
+const std::vector<std::string> initrd_names = {"i0", "i1", "i2"};
+const std::vector<std::string> globs = {"a*", "*b", "?", "ab", "a?b*"};
+const std::vector<std::string> texts = {"a", "b", "ab", "acb", "ba"};
+
+class Dice {
+public:
+  explicit Dice(unsigned seed) : engine_(seed) {}
+  unsigned below(unsigned limit) { return static_cast<unsigned>(engine_() % limit); }
+  bool one_in(unsigned n) { return below(n) == 0; }
+  const std::string& pick(const std::vector<std::string>& all) {
+    return all[below(static_cast<unsigned>(all.size()))];
+  }
+  std::vector<std::string> some(const std::vector<std::string>& all) {
+    std::vector<std::string> chosen = {pick(all)};
+    for (const std::string& word : all)
+      if (one_in(3) && std::ranges::find(chosen, word) == chosen.end())
+        chosen.push_back(word);
+    return chosen;
+  }
+  Words some_or_any(const std::vector<std::string>& all) {
+    return one_in(4) ? Words() : Words(some(all));
+  }
+
+private:
+  std::mt19937 engine_;
+};
+
+TestRule random_rule(Dice& dice) {
+  TestRule rule{.allow = !dice.one_in(3),
+                .requesters = dice.some_or_any(requester_names),
+                .verbs = {"create"},
+                .names = dice.some_or_any(globs),
+                .kernels = dice.some_or_any(kernel_names),
+                .initrds = dice.some_or_any(initrd_names),
+                .parameters = dice.some_or_any(globs),
+                .max_vcpus = {}};
+  if (rule.allow && dice.one_in(2))
+    rule.max_vcpus = 1 + dice.below(4);
+  if (rule.allow && dice.one_in(3))
+    rule.verbs.emplace_back("list");
+  return rule;
+}
+
+std::string toml(const Words& words) {
+  if (!words)
+    return "\"any\"";
+  return fmt::format("[\"{}\"]", fmt::join(*words, "\", \""));
+}
+
+std::string toml(const std::vector<TestRule>& rules) {
+  std::string text;
+  for (unsigned i = 0; i < 3; ++i) {
+    text += fmt::format("[[requester]]\nname = \"r{0}\"\nuid = {0}\n", i);
+    for (const auto& [letter, kind] : {std::pair('k', "kernel"), std::pair('i', "initrd")})
+      text += fmt::format("[[image]]\nname = \"{0}{1}\"\nkind = \"{2}\"\nsha256 = \"{3:064}\"\n",
+                          letter, i, kind, i);
+  }
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const TestRule& rule = rules[i];
+    text += fmt::format(
+        "[[rule]]\nname = \"{}\"\neffect = \"{}\"\nrequesters = {}\nverbs = {}\n[rule.guest]\n"
+        "names = {}\nkernels = {}\ninitrds = {}\ncommand_line_parameters = {}\n",
+        i, rule.allow ? "allow" : "deny", toml(rule.requesters), toml(Words(rule.verbs)),
+        toml(rule.names), toml(rule.kernels), toml(rule.initrds), toml(rule.parameters));
+    if (rule.max_vcpus)
+      text += fmt::format("max_vcpus = {}\n", *rule.max_vcpus);
+  }
+  return text;
+}
+
+struct TestRequest {
+  unsigned uid = 0; // 3 is nobody
+  bool create = true;
+  std::string name;
+  unsigned kernel = 0; // 3 is in no image
+  std::vector<unsigned> initrds;
+  std::vector<std::string> parameters;
+  unsigned vcpus = 1;
+};
+
+TestRequest random_request(Dice& dice) {
+  TestRequest request{.uid = dice.one_in(12) ? 3 : dice.below(3),
+                      .create = !dice.one_in(5),
+                      .name = dice.pick(texts),
+                      .kernel = dice.below(dice.one_in(4) ? 4 : 3),
+                      .initrds = {},
+                      .parameters = {},
+                      .vcpus = 1 + dice.below(4)};
+  while (dice.one_in(2))
+    request.initrds.push_back(dice.below(dice.one_in(6) ? 4 : 3));
+  while (dice.one_in(2))
+    request.parameters.push_back(dice.pick(texts));
+  return request;
+}
+
+bool naive_fits(std::string_view glob, std::string_view text) {
+  if (glob.empty())
+    return text.empty();
+  if (glob[0] == '*')
+    return naive_fits(glob.substr(1), text) || (!text.empty() && naive_fits(glob, text.substr(1)));
+  return !text.empty() && (glob[0] == '?' || glob[0] == text[0]) &&
+         naive_fits(glob.substr(1), text.substr(1));
+}
+
+bool listed(const Words& words, const std::string& word) {
+  return !words || std::ranges::count(*words, word) == 1;
+}
+
+bool fits_one(const Words& words, const std::string& text) {
+  return !words ||
+         std::ranges::any_of(*words, [&](const auto& glob) { return naive_fits(glob, text); });
+}
+
+bool naive_match(const TestRule& rule, const TestRequest& request) {
+  if (!listed(rule.requesters, fmt::format("r{}", request.uid)))
+    return false;
+  if (!request.create)
+    return std::ranges::count(rule.verbs, "list") == 1;
+  if (!fits_one(rule.names, request.name) ||
+      !listed(rule.kernels, fmt::format("k{}", request.kernel)))
+    return false;
+  std::size_t initrds = 0;
+  for (const unsigned initrd : request.initrds)
+    initrds += listed(rule.initrds, fmt::format("i{}", initrd)) ? 1 : 0;
+  std::size_t parameters = 0;
+  for (const std::string& parameter : request.parameters)
+    parameters += fits_one(rule.parameters, parameter) ? 1 : 0;
+  if (!rule.allow)
+    return (!rule.initrds || initrds > 0) && (!rule.parameters || parameters > 0);
+  return initrds == request.initrds.size() && parameters == request.parameters.size() &&
+         (!rule.max_vcpus || request.vcpus <= *rule.max_vcpus);
+}
+
+/// The position of the rule that decides, or the number of rules.
+std::size_t naive_decide(const std::vector<TestRule>& rules, const TestRequest& request) {
+  std::size_t i = 0;
+  while (i < rules.size() && (request.uid == 3 || !naive_match(rules[i], request)))
+    ++i;
+  return i;
+}
+
+ImageFacts image(unsigned number) {
+  ImageFacts facts;
+  facts.digests.sha256.back() = static_cast<std::byte>(number);
+  return facts;
+}
+
+Request request_of(const TestRequest& from) {
+  Request request{.peer = ProcessPeer{from.uid, 100},
+                  .verb = from.create ? Verb::create : Verb::list,
+                  .guest = {},
+                  .upload = {},
+                  .owner = {}};
+  if (!from.create)
+    return request;
+  GuestFacts guest;
+  guest.configuration.name = from.name;
+  guest.configuration.vcpus = from.vcpus;
+  guest.command_line = fmt::format("{}", fmt::join(from.parameters, "  "));
+  guest.kernel = image(from.kernel);
+  for (const unsigned initrd : from.initrds)
+    guest.initrds.push_back(image(initrd));
+  request.guest = std::move(guest);
+  return request;
+}
+
+/// Only the findings that a random policy may have: a rule hidden behind another, and the lack of
+/// use.
+void check_refusal(const Policy::Load& load) {
+  for (const Finding& finding : load.findings)
+    if (finding.severity == Finding::Severity::error)
+      CHECK(finding.message.contains("can never match"));
+}
+
+} // namespace
+
+TEST_CASE("policy: random policies decide random requests as a naive evaluator does") {
+  Dice dice(20140317);
+  unsigned allowed = 0;
+  unsigned denied_by_rule = 0;
+  unsigned unmatched = 0;
+  while (allowed + denied_by_rule + unmatched < 6000) {
+    std::vector<TestRule> rules;
+    do
+      rules.push_back(random_rule(dice));
+    while (rules.size() < 6 && !dice.one_in(4));
+    const std::string text = toml(rules);
+    CAPTURE(text);
+    const Policy::Load load = Policy::load({{"random.toml", text}});
+    check_refusal(load);
+    if (!load.policy)
+      continue;
+    for (int i = 0; i < 20; ++i) {
+      const TestRequest request = random_request(dice);
+      const std::size_t position = naive_decide(rules, request);
+      const bool matched = position < rules.size();
+      const Decision decision = load.policy->decide(request_of(request));
+      REQUIRE(decision.rule == (matched ? std::to_string(position) : ""));
+      REQUIRE(decision.allowed == (matched && rules[position].allow));
+      allowed += decision.allowed ? 1 : 0;
+      denied_by_rule += matched && !decision.allowed ? 1 : 0;
+      unmatched += matched ? 0 : 1;
+    }
+  }
+  CHECK(allowed > 500);
+  CHECK(denied_by_rule > 100);
+  CHECK(unmatched > 500);
+}
