@@ -10,7 +10,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <span>
 #include <vector>
@@ -41,8 +40,8 @@ public:
   explicit FrameStream(Transport& transport);
 
   /// Reads from the transport until one frame is complete. Nothing: not yet complete.
-  /// Errors: invalid (unknown kind, padding not zero), limit (length), peer_closed, io. After an error
-  /// the stream is out of step: close it.
+  /// Errors: invalid (unknown kind, padding not zero), limit (length), peer_closed, io. After an
+  /// error the stream is out of step: close it.
   [[nodiscard]] Result<std::optional<Frame>> receive();
 
   /// Queues one frame and sends what fits. Errors: limit (payload too large, or more than
@@ -56,6 +55,9 @@ public:
   [[nodiscard]] std::size_t queued_bytes() const;
 
 private:
+  /// Reads until `target` bytes of the frame are there; false when the transport has no more now.
+  [[nodiscard]] Result<bool> fill(std::size_t target);
+
   Transport& transport_;
   std::vector<std::byte> input_; // header + payload of the frame being read
   std::size_t filled_ = 0;

@@ -20,20 +20,29 @@ using Response = ashlar_v1_Response;
 [[nodiscard]] Result<std::vector<std::byte>> encode(const Request& request);
 [[nodiscard]] Result<std::vector<std::byte>> encode(const Response& response);
 
-/// Decodes one message; the whole of `bytes` must be it. Strings must be valid UTF-8 without control
-/// characters or NUL. Errors: invalid, naming the reason. Safe on hostile input.
+/// Decodes one message; the whole of `bytes` must be it. Strings must be valid UTF-8 without
+/// control characters or NUL. Errors: invalid, naming the reason. Safe on hostile input.
 [[nodiscard]] Result<Request> decode_request(std::span<const std::byte> bytes);
 [[nodiscard]] Result<Response> decode_response(std::span<const std::byte> bytes);
 
-/// Copies text into a message's fixed field, cut at the field's size (on a UTF-8 boundary). For text of
-/// ours that may be long, such as error messages.
+/// Copies text into a field of a message, cut at the field's size (on a UTF-8 boundary). For text
+/// of ours that may be long, such as error messages: control characters and bytes that are not
+/// UTF-8 become
+/// '?', since the receiver would refuse the message for them.
+void copy_text(std::span<char> field, std::string_view text);
 template <std::size_t N>
 void set_text(char (&field)[N], std::string_view text) {
-  std::size_t length = text.size() < N ? text.size() : N - 1;
-  while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80)
-    --length;
-  text.copy(field, length);
-  field[length] = '\0';
+  copy_text(field, text);
+}
+
+/// Copies text that must arrive as it is; `what` names it in errors. Errors: limit (longer than the
+/// field takes), invalid (control characters, or not UTF-8).
+[[nodiscard]] Status copy_exact_text(std::span<char> field, std::string_view text,
+                                     const std::string& what);
+template <std::size_t N>
+[[nodiscard]] Status set_exact_text(char (&field)[N], std::string_view text,
+                                    const std::string& what) {
+  return copy_exact_text(field, text, what);
 }
 
 /// Copies bytes into a nanopb bytes field (a struct of `size` and `bytes[N]`); false when too long.

@@ -2,9 +2,11 @@
 // vchan between a toolstack domain and the builder domain.
 //
 // Xen binds a vchan to one peer domain, so the builder opens one per connection. How they meet:
-//   1. the client picks a token (16 lower-case hexadecimal digits) and writes "connect" to its own
+//   1. the client picks a token (8 to 16 lower-case hexadecimal digits) and writes "connect" to its
+//   own
 //      data/ashlar/TOKEN, that is /local/domain/CLIENT/data/ashlar/TOKEN;
-//   2. the builder, which watches that directory for the domains that it accepts as requesters, opens
+//   2. the builder, which watches that directory for the domains that it accepts as requesters,
+//   opens
 //      a vchan server for CLIENT at /local/domain/BUILDER/data/ashlar/CLIENT/TOKEN and answers by
 //      setting the client's node to "ready" (or to "refused: REASON");
 //   3. the client connects there as vchan client, and removes its node.
@@ -26,9 +28,21 @@ namespace ashlar::ipc {
 /// Bytes of each direction's ring: 1 MiB (256 grants each way); 4 KiB rings are 100 times slower.
 inline constexpr std::size_t vchan_ring_bytes = std::size_t{1} << 20;
 
+/// Longest xenstore path for a vchan. libxenvchan 4.17 forms "PATH/event-channel" in 64 bytes and
+/// cuts what does not fit, without an error.
+inline constexpr std::size_t max_vchan_path_bytes = 63 - 14;
+
+/// 8 to 16 lower-case hexadecimal digits. Clients pick 8: with two five-digit domids the path is
+/// then still within max_vchan_path_bytes.
 [[nodiscard]] bool valid_vchan_token(std::string_view token);
 
-/// Opens the server end for `client_domid` at the path above. Errors: io (no grants left, …).
+/// Where the builder serves a client: /local/domain/BUILDER/data/ashlar/CLIENT/TOKEN.
+[[nodiscard]] std::string vchan_server_path(std::uint32_t builder_domid, std::uint32_t client_domid,
+                                            std::string_view token);
+
+/// Opens the server end for `client_domid` at the path above. It takes 513 pages of xen_gntalloc,
+/// whose module parameter `limit` (1024 pages by default) bounds how many can be open at once.
+/// Errors: limit (the path is too long), io (no grants left, no Xen devices, …).
 /// The transport's destructor closes the ring and removes the server's xenstore nodes.
 [[nodiscard]] Result<std::unique_ptr<Transport>> serve_vchan(std::uint32_t client_domid,
                                                              const std::string& xenstore_path);

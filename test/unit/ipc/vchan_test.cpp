@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The rings themselves need Xen: the system tests use them.
+#include <doctest/doctest.h>
+
+#include "ashlar/ipc/vchan.hpp"
+
+using namespace ashlar;
+using namespace ashlar::ipc;
+
+TEST_CASE("vchan: a token is 8 to 16 lower-case hexadecimal digits") {
+  CHECK(valid_vchan_token("01234567"));
+  CHECK(valid_vchan_token("0123456789abcdef"));
+  for (const char* bad :
+       {"", "0123456", "0123456789abcdef0", "0123456A", "0123456g", "../../..", "01234567\n"})
+    CHECK_FALSE(valid_vchan_token(bad));
+}
+
+TEST_CASE("vchan: the path of any two domains fits into libxenvchan's buffer") {
+  const std::string path = vchan_server_path(32751, 32751, "01234567");
+  CHECK(path == "/local/domain/32751/data/ashlar/32751/01234567");
+  CHECK(path.size() <= max_vchan_path_bytes);
+}
+
+TEST_CASE("vchan: a path that libxenvchan would cut is refused") {
+  const auto served = serve_vchan(1, std::string(max_vchan_path_bytes + 1, 'x'));
+  REQUIRE_FALSE(served);
+  CHECK(served.error().code == ErrorCode::limit);
+}
