@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "elf_sections.hpp"
+
+#include <cstdint>
+
+#include <elf.h>
+#include <fmt/format.h>
+
+namespace ashlar::inspector {
+
+Result<std::vector<FileRange>> read_note_sections(std::span<const std::byte> file,
+                                                  const ElfHeader& header) {
+  std::vector<FileRange> notes;
+  for (std::uint16_t i = 0; i < header.section_header_count; ++i) {
+    const FileRange entry =
+        TRY(FileRange::within(header.section_headers.bytes(), i * section_header_bytes,
+                              section_header_bytes, fmt::format("section header {}", i)));
+    const std::uint32_t type = entry.u32(offsetof(Elf64_Shdr, sh_type));
+    if (type == SHT_NULL || type == SHT_NOBITS)
+      continue;
+    const FileRange contents = TRY(FileRange::within(
+        file, entry.u64(offsetof(Elf64_Shdr, sh_offset)), entry.u64(offsetof(Elf64_Shdr, sh_size)),
+        fmt::format("the contents of section {} of the ELF kernel", i)));
+    if (type == SHT_NOTE)
+      notes.push_back(contents);
+  }
+  return notes;
+}
+
+} // namespace ashlar::inspector
