@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The xenstore nodes of a new domain.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ashlar/constructor/plan.hpp"
+#include "ashlar/xen/store_connection.hpp"
+
+namespace ashlar::constructor {
+
+/// A page that the guest shares with a service in another domain, and the event channel beside it.
+struct Ring {
+  std::uint64_t page = 0; // MFN of a PV guest's page, PFN of a translated guest's
+  std::uint32_t port = 0; // event channel port in the guest
+};
+
+struct StoreNode {
+  std::string path;
+  std::string value;
+  std::optional<xen::Permission> permission; // without one, the parent's holds
+};
+
+/// The nodes that libxl 4.17 writes for a domain of this kind (docs/misc/xenstore-paths.pandoc of
+/// Xen says what each means), parents first. The guest can read its own, and write only those that
+/// it is to answer in; `builder_domid` owns the rest. Pure: the plan must have been checked.
+[[nodiscard]] std::vector<StoreNode> store_nodes(const Plan& plan, std::uint32_t domid,
+                                                 std::uint32_t builder_domid, const Ring& store,
+                                                 const Ring& console);
+
+} // namespace ashlar::constructor
