@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From a create request to an approved draft: limits, policy, quotas, names. No Xen, no parsing.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ashlar/base/result.hpp"
+#include "ashlar/broker/services.hpp"
+#include "ashlar/policy/policy.hpp"
+
+namespace ashlar::broker {
+
+/// What a requester asks to be built; images are still claims.
+struct GuestRequest {
+  policy::Peer peer;
+  measure::DomainConfiguration configuration;
+  std::optional<measure::Uuid> uuid; // none: a random one
+  std::string command_line;
+  UsedImage
+      kernel; // sha256 and size as claimed; `image` set if the builder holds it for the requester
+  std::vector<UsedImage> initrds;
+  bool leave_paused = false;
+};
+
+/// Checks the limits that hold for every request, whatever the policy says. Errors: invalid, limit.
+[[nodiscard]] Status check_limits(const GuestRequest& request);
+
+/// Asks the policy with the facts at hand: digests of held images, claims for the others.
+[[nodiscard]] policy::Decision decide_create(const policy::Policy& policy,
+                                             const GuestRequest& request);
+
+/// Checks name, UUID, quota and free memory. Errors: exists, limit, busy.
+[[nodiscard]] Status check_room(Services& services, const policy::Policy& policy,
+                                const std::string& requester, const GuestRequest& request);
+
+/// The draft of a request that passed all of these, every image held.
+[[nodiscard]] Result<Domain> make_draft(const GuestRequest& request, const policy::Policy& policy,
+                                        const policy::Decision& decision);
+
+/// A request that repeats an existing domain's, for a restart of its guest: same images, same UUID.
+[[nodiscard]] GuestRequest repeat_request(const Domain& domain);
+
+} // namespace ashlar::broker

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ashlar/base/result.hpp"
+#include "ashlar/broker/domain.hpp"
+#include "ashlar/broker/journal.hpp"
+#include "ashlar/xen/hypervisor.hpp"
+#include "ashlar/xen/store.hpp"
+
+namespace ashlar::broker {
+
+/// The domains that this builder has built and that still exist, and the only place that ends them.
+class Domains {
+public:
+  Domains(xen::Hypervisor& hypervisor, xen::Store& store, Journal& journal)
+      : hypervisor_(hypervisor), store_(store), journal_(journal) {}
+
+  /// Calls `changed` after each domain that comes or goes.
+  void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
+
+  /// Takes in a complete, paused, measured domain: its record is in the journal when this returns.
+  [[nodiscard]] Status add(Domain domain);
+  /// Takes over what the journal remembers from before a restart, without writing it again.
+  void adopt(Domain domain);
+
+  [[nodiscard]] const Domain* find(std::uint32_t domid) const;
+  [[nodiscard]] const Domain* find_name(std::string_view name) const;
+  [[nodiscard]] const Domain* find_uuid(const measure::Uuid& uuid) const;
+  [[nodiscard]] const std::map<std::uint32_t, Domain>& all() const { return domains_; }
+
+  /// Lets it run. The first time is noted in the journal.
+  [[nodiscard]] Status unpause(std::uint32_t domid);
+  [[nodiscard]] Status pause(std::uint32_t domid);
+
+  /// Ends an incarnation: revokes its record first, so that no later owner of the domid can be
+  /// taken for it, then destroys the domain and removes its nodes. After an error the domain stays
+  /// listed and destroy may be tried again.
+  [[nodiscard]] Status destroy(std::uint32_t domid);
+
+  /// Destroys whatever has this UUID and is no domain of ours, with its nodes: the rest of a build
+  /// that did not get to its end. Nothing there is success.
+  [[nodiscard]] Status remove_half_built(const measure::Uuid& uuid);
+
+private:
+  xen::Hypervisor& hypervisor_;
+  xen::Store& store_;
+  Journal& journal_;
+  std::map<std::uint32_t, Domain> domains_;
+  std::function<void()> changed_ = [] {};
+};
+
+} // namespace ashlar::broker

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <set>
+
+#include "ashlar/broker/services.hpp"
+
+namespace ashlar::broker {
+
+/// What happens when domains stop by themselves, or are ended by somebody else.
+class Lifecycle {
+public:
+  explicit Lifecycle(Services& services) : services_(services) {}
+
+  /// Looks at every domain: to be called when xenstore reports "@releaseDomain".
+  void check();
+
+private:
+  void check(std::uint32_t domid);
+  void stopped(const Domain& domain, xen::ShutdownReason reason);
+  void end(const Domain& domain, const std::string& why);
+  void restart(const Domain& domain);
+  void ended_for_good(bool essential, const std::string& name);
+
+  Services& services_;
+  std::set<std::uint64_t> preserved_; // serials: said so in the log once
+};
+
+} // namespace ashlar::broker

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Every count, size and time of the broker that a requester or a guest can influence.
+// Limits of single messages stand in ipc/ashlar.options, those of kernel images in
+// inspector/limits.hpp.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace ashlar::broker {
+
+// Connections.
+inline constexpr std::size_t max_connections = 64;
+inline constexpr std::size_t max_connections_per_domain = 16;
+inline constexpr std::size_t max_requests_per_connection = 16; // under way at once
+/// A connection that has not said Hello by then is closed.
+inline constexpr std::chrono::seconds hello_time{30};
+/// A peer that takes no byte of what waits for it for so long is given up.
+inline constexpr std::chrono::seconds stuck_peer_time{60};
+/// An upload that brings no byte for so long is given up, with its memory.
+inline constexpr std::chrono::seconds stalled_upload_time{60};
+/// Frames handled from one connection before the next one gets its turn.
+inline constexpr std::size_t frames_per_turn = 8;
+
+// Images.
+inline constexpr std::uint64_t max_kernel_bytes = 256ull << 20;
+inline constexpr std::uint64_t max_initrd_bytes = 1024ull << 20;
+inline constexpr std::uint64_t default_store_bytes = 1536ull << 20;
+inline constexpr std::size_t max_images = 256;
+
+// Guests.
+inline constexpr std::size_t max_domains = 1024;
+inline constexpr std::uint32_t max_vcpus = 128;
+inline constexpr std::uint64_t min_memory_kib = 16ull << 10;
+inline constexpr std::uint64_t max_memory_kib = 1ull << 30; // 1 TiB
+/// Xen's own need beside a guest's memory (page tables, struct domain, vCPUs): asked for as free
+/// memory.
+inline constexpr std::uint64_t domain_overhead_kib = 8ull << 10;
+
+// Builds.
+inline constexpr std::size_t max_running_builds = 2;
+inline constexpr std::size_t max_queued_builds = 64;
+inline constexpr std::chrono::seconds inspect_time{120};
+inline constexpr std::chrono::seconds construct_time{300};
+/// A guest that asks for a restart sooner than this after its start is destroyed: it would only
+/// loop.
+inline constexpr std::chrono::seconds min_uptime_for_restart{2};
+
+// Consoles.
+inline constexpr std::uint32_t max_console_tail_bytes = 64u << 10;
+inline constexpr std::size_t max_open_consoles = 64;
+
+// Files.
+inline constexpr std::uint64_t max_settings_bytes = 64u << 10;
+inline constexpr std::size_t max_boot_domains = 16;
+/// The journal is written anew, without what is over, when it has grown by so much.
+inline constexpr std::uint64_t journal_slack_bytes = 4u << 20;
+
+} // namespace ashlar::broker

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From the broker's values to response messages and back from request messages.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "ashlar/broker/admission.hpp"
+#include "ashlar/broker/domain.hpp"
+#include "ashlar/ipc/message.hpp"
+#include "ashlar/xen/hypervisor.hpp"
+
+namespace ashlar::broker {
+
+[[nodiscard]] ipc::Response done_reply(std::uint32_t id);
+[[nodiscard]] ipc::Response failure_reply(std::uint32_t id, const Error& error);
+[[nodiscard]] ipc::Response refusal_reply(std::uint32_t id, const policy::Decision& decision);
+[[nodiscard]] ipc::Response progress_reply(std::uint32_t id, const char* stage,
+                                           std::uint64_t done = 0, std::uint64_t total = 0);
+[[nodiscard]] ipc::Response image_reply(std::uint32_t id, const Image& image,
+                                        const std::string& label);
+/// `status`: what Xen says of it now; `all`: with the fields that only `info` shows.
+[[nodiscard]] ipc::Response domain_reply(std::uint32_t id, const Domain& domain,
+                                         const std::optional<xen::DomainStatus>& status, bool all);
+/// A draft that is being built.
+[[nodiscard]] ipc::Response draft_reply(std::uint32_t id, const Domain& draft);
+[[nodiscard]] ipc::Response record_reply(std::uint32_t id, const Domain& domain);
+[[nodiscard]] ipc::Response event_reply(std::uint32_t id, const measure::Event& event);
+
+/// Reads a create message; image handles are not resolved yet. Errors: invalid.
+[[nodiscard]] Result<GuestRequest> guest_request(const ashlar_v1_Create& create);
+/// Reads an image reference. Errors: invalid (digest not 32 bytes).
+[[nodiscard]] Result<UsedImage> used_image(const ashlar_v1_ImageRef& reference,
+                                           const std::string& what);
+
+} // namespace ashlar::broker

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The builder's own settings and its boot manifest, both TOML and both strict: an unknown key is an
+// error.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ashlar/base/result.hpp"
+#include "ashlar/broker/limits.hpp"
+#include "ashlar/measure/domain_configuration.hpp"
+
+namespace ashlar::broker {
+
+/// builder.toml. Defaults are those of a Debian domain 0.
+struct Settings {
+  std::string policy_directory = "/etc/ashlar/policy.d";
+  std::string boot_manifest; // path; empty: nothing is started at boot
+  std::string run_directory =
+      "/run/ashlar"; // journal and lock; must be a tmpfs: gone after a reboot
+  std::string socket = "/run/ashlar/ashlar.sock"; // empty: no Unix socket
+  std::string console_log_directory = "/var/log/xen/console";
+  std::string libexec_directory = "/usr/libexec/ashlar"; // ashlar-inspector, ashlar-constructor
+  std::uint64_t store_bytes = default_store_bytes;       // key: store_mib
+};
+
+/// One domain that the builder starts by itself, through the same steps as any other: measured,
+/// asked of the policy (as the peer `boot = true`), recorded.
+struct BootDomain {
+  measure::DomainConfiguration configuration;
+  std::string kernel;               // path in the builder domain
+  std::vector<std::string> initrds; // likewise
+  std::string command_line;
+  bool requester = false; // may connect by vchan
+  bool essential = false; // when it ends for good, the builder exits with essential_domain_ended
+};
+
+/// Exit status of the builder when an essential domain has ended: the machine has nothing left to
+/// do.
+inline constexpr int essential_domain_ended = 10;
+
+/// Errors: not_found, io, limit, invalid with file:line:column.
+[[nodiscard]] Result<Settings> read_settings(const std::string& path);
+[[nodiscard]] Result<Settings> parse_settings(std::string_view text, const std::string& path);
+[[nodiscard]] Result<std::vector<BootDomain>> read_boot_manifest(const std::string& path);
+[[nodiscard]] Result<std::vector<BootDomain>> parse_boot_manifest(std::string_view text,
+                                                                  const std::string& path);
+
+} // namespace ashlar::broker

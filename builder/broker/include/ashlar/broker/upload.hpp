@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "ashlar/base/result.hpp"
+#include "ashlar/base/unique_fd.hpp"
+#include "ashlar/broker/image_store.hpp"
+#include "ashlar/measure/digest.hpp"
+
+namespace ashlar::broker {
+
+/// Takes in one image: every chunk is hashed and written to a memory file from the same buffer,
+/// which nobody else can write to. This is where "the bytes measured are the bytes loaded" begins.
+class ImageIntake {
+public:
+  struct Received {
+    measure::Digests digests;
+    std::uint64_t size = 0;
+    UniqueFd file; // sealed
+  };
+
+  /// `what` names the image in errors; `size` is how many bytes must come.
+  [[nodiscard]] static Result<ImageIntake> begin(std::string what, std::uint64_t size);
+
+  /// Errors: limit (more bytes than announced), io, internal.
+  [[nodiscard]] Status take(std::span<const std::byte> chunk);
+  /// Seals the file. Errors: integrity (fewer bytes than announced), io.
+  [[nodiscard]] Result<Received> finish();
+
+  [[nodiscard]] std::uint64_t received_bytes() const { return received_; }
+  [[nodiscard]] std::uint64_t announced_bytes() const { return size_; }
+
+private:
+  ImageIntake(std::string what, std::uint64_t size, UniqueFd file, measure::DigestStream stream)
+      : what_(std::move(what)), size_(size), file_(std::move(file)), stream_(std::move(stream)) {}
+
+  std::string what_;
+  std::uint64_t size_;
+  std::uint64_t received_ = 0;
+  UniqueFd file_;
+  measure::DigestStream stream_;
+};
+
+/// Takes in a file of the builder domain, the same way. Errors: not_found, io, limit.
+[[nodiscard]] Result<ImageIntake::Received> take_in_file(const std::string& path,
+                                                         std::uint64_t limit);
+
+/// Measures what the supervisor kept over a restart, anew: its seals are checked, then its bytes
+/// hashed.
+[[nodiscard]] Result<ImageIntake::Received> take_in_stored(const std::string& name, UniqueFd file);
+
+} // namespace ashlar::broker

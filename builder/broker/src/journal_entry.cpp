@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "journal_entry.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "ashlar/base/wire.hpp"
+
+namespace ashlar::broker::journal_entry {
+
+namespace {
+
+enum class Kind : std::uint8_t {
+  counter = 1,
+  intent = 2,
+  abandoned = 3,
+  built = 4,
+  started = 5,
+  revoked = 6,
+  holder = 7,
+  image_dropped = 8,
+};
+
+constexpr std::size_t max_text = 4096;
+constexpr std::uint32_t most_initrds = 64;
+
+WireWriter start(Kind kind) {
+  WireWriter writer;
+  writer.u8(static_cast<std::uint8_t>(kind));
+  return writer;
+}
+
+std::vector<std::byte> only_serial(Kind kind, std::uint64_t serial) {
+  WireWriter writer = start(kind);
+  writer.u64(serial);
+  return writer.take();
+}
+
+void write(WireWriter& writer, const UsedImage& image) {
+  writer.text(image.label);
+  writer.u64(image.size);
+  for (const measure::Bank bank : measure::all_banks)
+    writer.raw(image.digests.of(bank));
+}
+
+UsedImage read_image(WireReader& reader) {
+  UsedImage image;
+  image.label = reader.text(max_text);
+  image.size = reader.u64();
+  reader.raw(image.digests.sha1);
+  reader.raw(image.digests.sha256);
+  reader.raw(image.digests.sha384);
+  return image;
+}
+
+void write(WireWriter& writer, const measure::DomainConfiguration& configuration) {
+  writer.text(configuration.name);
+  writer.u8(static_cast<std::uint8_t>(configuration.type));
+  writer.u32(configuration.vcpus);
+  writer.u64(configuration.memory_kib);
+  writer.u64(configuration.max_memory_kib);
+  writer.u8(static_cast<std::uint8_t>(configuration.on_poweroff));
+  writer.u8(static_cast<std::uint8_t>(configuration.on_reboot));
+  writer.u8(static_cast<std::uint8_t>(configuration.on_crash));
+}
+
+measure::StopAction read_action(WireReader& reader) {
+  const std::uint8_t value = reader.u8();
+  if (value > static_cast<std::uint8_t>(measure::StopAction::preserve))
+    reader.reject(fmt::format("{} is no stop action", value));
+  return static_cast<measure::StopAction>(value);
+}
+
+measure::DomainConfiguration read_configuration(WireReader& reader) {
+  measure::DomainConfiguration configuration;
+  configuration.name = reader.text(max_text);
+  const std::uint8_t type = reader.u8();
+  if (type > static_cast<std::uint8_t>(measure::GuestType::pvh))
+    reader.reject(fmt::format("{} is no guest type", type));
+  configuration.type = static_cast<measure::GuestType>(type);
+  configuration.vcpus = reader.u32();
+  configuration.memory_kib = reader.u64();
+  configuration.max_memory_kib = reader.u64();
+  configuration.on_poweroff = read_action(reader);
+  configuration.on_reboot = read_action(reader);
+  configuration.on_crash = read_action(reader);
+  return configuration;
+}
+
+enum class PeerKind : std::uint8_t { boot_manifest = 0, domain = 1, process = 2 };
+
+void write(WireWriter& writer, const policy::Peer& peer) {
+  if (const auto* domain = std::get_if<policy::DomainPeer>(&peer)) {
+    writer.u8(static_cast<std::uint8_t>(PeerKind::domain));
+    writer.text(domain->name);
+    writer.text(domain->uuid);
+  } else if (const auto* process = std::get_if<policy::ProcessPeer>(&peer)) {
+    writer.u8(static_cast<std::uint8_t>(PeerKind::process));
+    writer.u32(process->uid);
+    writer.u32(process->gid);
+  } else {
+    writer.u8(static_cast<std::uint8_t>(PeerKind::boot_manifest));
+  }
+}
+
+policy::Peer read_peer(WireReader& reader) {
+  switch (static_cast<PeerKind>(reader.u8())) {
+  case PeerKind::boot_manifest:
+    return policy::BootManifestPeer{};
+  case PeerKind::domain: {
+    policy::DomainPeer domain;
+    domain.name = reader.text(max_text);
+    domain.uuid = reader.text(max_text);
+    return domain;
+  }
+  case PeerKind::process: {
+    policy::ProcessPeer process;
+    process.uid = reader.u32();
+    process.gid = reader.u32();
+    return process;
+  }
+  }
+  reader.reject("it names no kind of peer");
+  return policy::BootManifestPeer{};
+}
+
+Result<Domain> read_domain(WireReader& reader) {
+  Domain domain;
+  const std::string record = reader.text(measure::max_record_bytes);
+  domain.configuration = read_configuration(reader);
+  domain.command_line = reader.text(max_text);
+  domain.kernel = read_image(reader);
+  const std::uint32_t initrds = reader.u32();
+  if (initrds > most_initrds)
+    reader.reject(fmt::format("{} initrds", initrds));
+  for (std::uint32_t i = 0; i < initrds && reader.good(); ++i)
+    domain.initrds.push_back(read_image(reader));
+  domain.peer = read_peer(reader);
+  domain.rule = reader.text(max_text);
+  domain.policy_digest = reader.text(max_text);
+  domain.started_unix = reader.u64();
+  domain.leave_paused = reader.u8() != 0;
+  domain.requester = reader.u8() != 0;
+  domain.essential = reader.u8() != 0;
+  if (reader.good())
+    domain.record = TRY(measure::decode(std::as_bytes(std::span(record))));
+  return domain;
+}
+
+Status apply_built(JournalState& state, WireReader& reader) {
+  Domain domain = TRY(read_domain(reader));
+  const std::uint64_t serial = domain.record.serial;
+  state.intents.erase(serial);
+  state.next_serial = std::max(state.next_serial, serial + 1);
+  state.domains.insert_or_assign(serial, std::move(domain));
+  return {};
+}
+
+void apply_intent(JournalState& state, WireReader& reader) {
+  const std::uint64_t serial = reader.u64();
+  reader.raw(state.intents[serial]);
+  state.next_serial = std::max(state.next_serial, serial + 1);
+}
+
+void apply_revoked(JournalState& state, std::uint64_t serial) {
+  // Until "abandoned" says that nothing of it is left, a restarted builder has to remove it.
+  if (const auto found = state.domains.find(serial); found != state.domains.end()) {
+    state.intents[serial] = found->second.uuid();
+    state.domains.erase(found);
+  }
+  state.started.erase(serial);
+}
+
+void apply_holder(JournalState& state, WireReader& reader) {
+  measure::Sha256 image{};
+  reader.raw(image);
+  state.holders[image].insert(reader.text(max_text));
+}
+
+void apply_image_dropped(JournalState& state, WireReader& reader) {
+  measure::Sha256 image{};
+  reader.raw(image);
+  state.holders.erase(image);
+}
+
+} // namespace
+
+std::vector<std::byte> counter(std::uint64_t next_serial) {
+  return only_serial(Kind::counter, next_serial);
+}
+
+std::vector<std::byte> intent(std::uint64_t serial, const measure::Uuid& uuid) {
+  WireWriter writer = start(Kind::intent);
+  writer.u64(serial);
+  writer.raw(uuid);
+  return writer.take();
+}
+
+std::vector<std::byte> abandoned(std::uint64_t serial) {
+  return only_serial(Kind::abandoned, serial);
+}
+
+Result<std::vector<std::byte>> built(const Domain& domain) {
+  const std::vector<std::byte> record = TRY(measure::encode(domain.record));
+  WireWriter writer = start(Kind::built);
+  writer.u32(static_cast<std::uint32_t>(record.size()));
+  writer.raw(record);
+  write(writer, domain.configuration);
+  writer.text(domain.command_line);
+  write(writer, domain.kernel);
+  writer.u32(static_cast<std::uint32_t>(domain.initrds.size()));
+  for (const UsedImage& initrd : domain.initrds)
+    write(writer, initrd);
+  write(writer, domain.peer);
+  writer.text(domain.rule);
+  writer.text(domain.policy_digest);
+  writer.u64(domain.started_unix);
+  writer.u8(domain.leave_paused ? 1 : 0);
+  writer.u8(domain.requester ? 1 : 0);
+  writer.u8(domain.essential ? 1 : 0);
+  return writer.take();
+}
+
+std::vector<std::byte> started(std::uint64_t serial) {
+  return only_serial(Kind::started, serial);
+}
+std::vector<std::byte> revoked(std::uint64_t serial) {
+  return only_serial(Kind::revoked, serial);
+}
+
+std::vector<std::byte> holder(const measure::Sha256& image, const std::string& requester) {
+  WireWriter writer = start(Kind::holder);
+  writer.raw(image);
+  writer.text(requester);
+  return writer.take();
+}
+
+std::vector<std::byte> image_dropped(const measure::Sha256& image) {
+  WireWriter writer = start(Kind::image_dropped);
+  writer.raw(image);
+  return writer.take();
+}
+
+Status apply(JournalState& state, std::span<const std::byte> entry) {
+  WireReader reader(entry);
+  const std::uint8_t kind = reader.u8();
+  switch (static_cast<Kind>(kind)) {
+  case Kind::counter:
+    state.next_serial = std::max(state.next_serial, reader.u64());
+    break;
+  case Kind::intent:
+    apply_intent(state, reader);
+    break;
+  case Kind::abandoned:
+    state.intents.erase(reader.u64());
+    break;
+  case Kind::built:
+    TRY(apply_built(state, reader));
+    break;
+  case Kind::started:
+    state.started.insert(reader.u64());
+    break;
+  case Kind::revoked:
+    apply_revoked(state, reader.u64());
+    break;
+  case Kind::holder:
+    apply_holder(state, reader);
+    break;
+  case Kind::image_dropped:
+    apply_image_dropped(state, reader);
+    break;
+  default:
+    reader.reject(fmt::format("{} is no kind of entry", kind));
+  }
+  return reader.end("an entry of the journal");
+}
+
+} // namespace ashlar::broker::journal_entry

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/broker/lifecycle.hpp"
+
+#include <ctime>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ashlar/base/log.hpp"
+#include "ashlar/broker/admission.hpp"
+
+namespace ashlar::broker {
+
+namespace {
+
+const char* to_string(xen::ShutdownReason reason) {
+  switch (reason) {
+  case xen::ShutdownReason::poweroff:
+    return "powered off";
+  case xen::ShutdownReason::reboot:
+    return "asked for a reboot";
+  case xen::ShutdownReason::suspend:
+    return "suspended itself";
+  case xen::ShutdownReason::crash:
+    return "crashed";
+  case xen::ShutdownReason::watchdog:
+    return "was stopped by its watchdog";
+  case xen::ShutdownReason::soft_reset:
+    return "asked for a soft reset";
+  }
+  return "stopped";
+}
+
+measure::StopAction action_for(const measure::DomainConfiguration& configuration,
+                               xen::ShutdownReason reason) {
+  switch (reason) {
+  case xen::ShutdownReason::poweroff:
+    return configuration.on_poweroff;
+  case xen::ShutdownReason::reboot:
+    return configuration.on_reboot;
+  // What the builder cannot do for a guest (resume it, reset it in place) counts as a crash.
+  case xen::ShutdownReason::suspend:
+  case xen::ShutdownReason::crash:
+  case xen::ShutdownReason::watchdog:
+  case xen::ShutdownReason::soft_reset:
+    break;
+  }
+  return configuration.on_crash;
+}
+
+bool all_images_held(const Domain& domain) {
+  for (const UsedImage& initrd : domain.initrds)
+    if (!initrd.image)
+      return false;
+  return domain.kernel.image != nullptr;
+}
+
+} // namespace
+
+void Lifecycle::check() {
+  std::vector<std::uint32_t> domids;
+  for (const auto& [domid, domain] : services_.domains.all())
+    domids.push_back(domid);
+  for (const std::uint32_t domid : domids)
+    check(domid);
+}
+
+void Lifecycle::check(std::uint32_t domid) {
+  const Domain* domain = services_.domains.find(domid);
+  if (!domain)
+    return;
+  const Result<std::optional<xen::DomainStatus>> status = services_.hypervisor.domain(domid);
+  if (!status)
+    return log::error("looking at domain {} ({}): {}", domid, domain->name(),
+                      status.error().message());
+  if (!*status || (*status)->uuid != domain->uuid() || (*status)->dying)
+    return end(*domain, "was destroyed by somebody else");
+  if ((*status)->shutdown)
+    stopped(*domain, *(*status)->shutdown);
+}
+
+void Lifecycle::stopped(const Domain& domain, xen::ShutdownReason reason) {
+  const measure::StopAction action = action_for(domain.configuration, reason);
+  if (action == measure::StopAction::preserve) {
+    if (preserved_.insert(domain.record.serial).second)
+      log::notice("domain {} ({}) {}; it is preserved", domain.domid(), domain.name(),
+                  to_string(reason));
+    return;
+  }
+  if (action == measure::StopAction::restart) {
+    log::notice("domain {} ({}) {}", domain.domid(), domain.name(), to_string(reason));
+    return restart(domain);
+  }
+  end(domain, to_string(reason));
+}
+
+void Lifecycle::end(const Domain& domain, const std::string& why) {
+  const bool essential = domain.essential;
+  const std::string name = domain.name();
+  log::notice("domain {} ({}) {}: record {} is revoked", domain.domid(), name, why,
+              domain.record.serial);
+  preserved_.erase(domain.record.serial);
+  if (const Status ended = services_.domains.destroy(domain.domid()); !ended)
+    return log::error("ending domain {}: {}", name, ended.error().message());
+  ended_for_good(essential, name);
+}
+
+void Lifecycle::restart(const Domain& old) {
+  const auto uptime =
+      static_cast<std::int64_t>(std::time(nullptr)) - static_cast<std::int64_t>(old.started_unix);
+  if (uptime < min_uptime_for_restart.count())
+    return end(old, fmt::format("asked for a restart only {} s after its start", uptime));
+  if (!all_images_held(old))
+    return end(old,
+               "cannot be restarted: its images were lost when the builder restarted without a "
+               "supervisor that keeps descriptors");
+  const GuestRequest request = repeat_request(old);
+  const bool requester = old.requester;
+  const bool essential = old.essential;
+  const std::string name = old.name();
+  // The policy of today decides: images whose approval was withdrawn do not start again.
+  const auto policy = services_.policy.current();
+  const policy::Decision decision = decide_create(*policy, request);
+  if (!decision.allowed)
+    return end(old, "may not be restarted: " + decision.reason);
+  if (const Status ended = services_.domains.destroy(old.domid()); !ended)
+    return log::error("ending domain {} for its restart: {}", name, ended.error().message());
+  Result<Domain> draft = make_draft(request, *policy, decision);
+  if (!draft) {
+    log::error("restarting domain {}: {}", name, draft.error().message());
+    return ended_for_good(essential, name);
+  }
+  draft->requester = requester;
+  draft->essential = essential;
+  const auto submitted = services_.builds.submit(
+      std::move(*draft), [](const char*) {},
+      [this, essential, name](Result<const Domain*> built) {
+        if (built)
+          return log::notice("domain {} runs again as domid {} with record {}", name,
+                             (*built)->domid(), (*built)->record.serial);
+        log::error("restarting domain {}: {}", name, built.error().message());
+        ended_for_good(essential, name);
+      });
+  if (!submitted) {
+    log::error("restarting domain {}: {}", name, submitted.error().message());
+    return ended_for_good(essential, name);
+  }
+  services_.builds.advance();
+}
+
+void Lifecycle::ended_for_good(bool essential, const std::string& name) {
+  if (!essential)
+    return;
+  log::notice("domain {} is essential and has ended: the builder stops", name);
+  services_.loop.stop(essential_domain_ended);
+}
+
+} // namespace ashlar::broker

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/broker/replies.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "ashlar/base/bytes.hpp"
+
+namespace ashlar::broker {
+
+namespace {
+
+ipc::Response reply(std::uint32_t id, pb_size_t which) {
+  ipc::Response response = ashlar_v1_Response_init_zero;
+  response.id = id;
+  response.which_part = which;
+  return response;
+}
+
+/// For digests and UUIDs, whose field sizes are those of the types.
+template <typename Field>
+void set_fixed(Field& field, std::span<const std::byte> bytes) {
+  static_cast<void>(ipc::set_bytes(field, bytes));
+}
+
+void set_digests(ashlar_v1_Digests& out, const measure::Digests& digests) {
+  set_fixed(out.sha1, digests.sha1);
+  set_fixed(out.sha256, digests.sha256);
+  set_fixed(out.sha384, digests.sha384);
+}
+
+void set_image(ashlar_v1_Image& out, const UsedImage& image) {
+  ipc::set_text(out.label, image.label);
+  out.size = image.size;
+  out.has_digests = true;
+  set_digests(out.digests, image.digests);
+}
+
+ashlar_v1_GuestType wire_type(measure::GuestType type) {
+  return type == measure::GuestType::pv ? ashlar_v1_GuestType_GUEST_TYPE_PV
+                                        : ashlar_v1_GuestType_GUEST_TYPE_PVH;
+}
+
+ashlar_v1_StopAction wire_action(measure::StopAction action) {
+  switch (action) {
+  case measure::StopAction::destroy:
+    return ashlar_v1_StopAction_STOP_ACTION_DESTROY;
+  case measure::StopAction::restart:
+    return ashlar_v1_StopAction_STOP_ACTION_RESTART;
+  case measure::StopAction::preserve:
+    return ashlar_v1_StopAction_STOP_ACTION_PRESERVE;
+  }
+  return ashlar_v1_StopAction_STOP_ACTION_UNSPECIFIED;
+}
+
+measure::StopAction stop_action(ashlar_v1_StopAction action, measure::StopAction usual) {
+  switch (action) {
+  case ashlar_v1_StopAction_STOP_ACTION_DESTROY:
+    return measure::StopAction::destroy;
+  case ashlar_v1_StopAction_STOP_ACTION_RESTART:
+    return measure::StopAction::restart;
+  case ashlar_v1_StopAction_STOP_ACTION_PRESERVE:
+    return measure::StopAction::preserve;
+  default:
+    return usual;
+  }
+}
+
+ashlar_v1_DomainState wire_state(const std::optional<xen::DomainStatus>& status) {
+  if (!status || status->dying)
+    return ashlar_v1_DomainState_DOMAIN_STATE_DYING;
+  if (status->shutdown)
+    return *status->shutdown == xen::ShutdownReason::crash
+               ? ashlar_v1_DomainState_DOMAIN_STATE_CRASHED
+               : ashlar_v1_DomainState_DOMAIN_STATE_SHUTDOWN;
+  return status->paused ? ashlar_v1_DomainState_DOMAIN_STATE_PAUSED
+                        : ashlar_v1_DomainState_DOMAIN_STATE_RUNNING;
+}
+
+void set_domain(ashlar_v1_Domain& out, const Domain& domain) {
+  const measure::DomainConfiguration& configuration = domain.configuration;
+  ipc::set_text(out.name, domain.name());
+  set_fixed(out.uuid, domain.uuid());
+  out.type = wire_type(configuration.type);
+  out.vcpus = configuration.vcpus;
+  out.memory_kib = configuration.memory_kib;
+  out.max_memory_kib = configuration.max_memory_kib;
+  ipc::set_text(out.requester, domain.record.requester);
+}
+
+void set_all(ashlar_v1_Domain& out, const Domain& domain) {
+  ipc::set_text(out.command_line, domain.command_line);
+  out.has_kernel = true;
+  set_image(out.kernel, domain.kernel);
+  const std::size_t initrds = std::min(domain.initrds.size(), std::size(out.initrds));
+  for (std::size_t i = 0; i < initrds; ++i)
+    set_image(out.initrds[i], domain.initrds[i]);
+  out.initrds_count = static_cast<pb_size_t>(initrds);
+  ipc::set_text(out.rule, domain.rule);
+  ipc::set_text(out.policy_digest, domain.policy_digest);
+  out.on_poweroff = wire_action(domain.configuration.on_poweroff);
+  out.on_reboot = wire_action(domain.configuration.on_reboot);
+  out.on_crash = wire_action(domain.configuration.on_crash);
+}
+
+} // namespace
+
+ipc::Response done_reply(std::uint32_t id) {
+  return reply(id, ashlar_v1_Response_done_tag);
+}
+
+ipc::Response failure_reply(std::uint32_t id, const Error& error) {
+  ipc::Response response = reply(id, ashlar_v1_Response_failure_tag);
+  ashlar_v1_Failure& failure = response.part.failure;
+  ipc::set_text(failure.code, to_string(error.code));
+  ipc::set_text(failure.item, error.doing);
+  ipc::set_text(failure.check, error.why);
+  ipc::set_text(failure.limit, error.limit);
+  ipc::set_text(failure.message, error.message());
+  return response;
+}
+
+ipc::Response refusal_reply(std::uint32_t id, const policy::Decision& decision) {
+  ipc::Response response = reply(id, ashlar_v1_Response_refusal_tag);
+  ipc::set_text(response.part.refusal.reason, decision.reason);
+  ipc::set_text(response.part.refusal.rule, decision.rule);
+  return response;
+}
+
+ipc::Response progress_reply(std::uint32_t id, const char* stage, std::uint64_t done,
+                             std::uint64_t total) {
+  ipc::Response response = reply(id, ashlar_v1_Response_progress_tag);
+  ipc::set_text(response.part.progress.stage, stage);
+  response.part.progress.done = done;
+  response.part.progress.total = total;
+  return response;
+}
+
+ipc::Response image_reply(std::uint32_t id, const Image& image, const std::string& label) {
+  ipc::Response response = reply(id, ashlar_v1_Response_image_tag);
+  ipc::set_text(response.part.image.label, label);
+  response.part.image.size = image.size;
+  response.part.image.has_digests = true;
+  set_digests(response.part.image.digests, image.digests);
+  return response;
+}
+
+ipc::Response domain_reply(std::uint32_t id, const Domain& domain,
+                           const std::optional<xen::DomainStatus>& status, bool all) {
+  ipc::Response response = reply(id, ashlar_v1_Response_domain_tag);
+  ashlar_v1_Domain& out = response.part.domain;
+  set_domain(out, domain);
+  out.domid = domain.domid();
+  out.serial = domain.record.serial;
+  out.started_unix = domain.started_unix;
+  out.state = wire_state(status);
+  if (status) {
+    out.cpu_time_ns = status->cpu_time_ns;
+    out.memory_kib = status->memory_kib;
+  }
+  if (all)
+    set_all(out, domain);
+  return response;
+}
+
+ipc::Response draft_reply(std::uint32_t id, const Domain& draft) {
+  ipc::Response response = reply(id, ashlar_v1_Response_domain_tag);
+  set_domain(response.part.domain, draft);
+  response.part.domain.state = ashlar_v1_DomainState_DOMAIN_STATE_BUILDING;
+  return response;
+}
+
+ipc::Response record_reply(std::uint32_t id, const Domain& domain) {
+  ipc::Response response = reply(id, ashlar_v1_Response_record_tag);
+  ashlar_v1_RecordHead& head = response.part.record;
+  head.serial = domain.record.serial;
+  head.domid = domain.domid();
+  set_fixed(head.uuid, domain.uuid());
+  ipc::set_text(head.requester, domain.record.requester);
+  head.events = static_cast<std::uint32_t>(domain.record.events.size());
+  ipc::set_text(head.name, domain.name());
+  return response;
+}
+
+ipc::Response event_reply(std::uint32_t id, const measure::Event& event) {
+  ipc::Response response = reply(id, ashlar_v1_Response_event_tag);
+  ashlar_v1_RecordEvent& out = response.part.event;
+  ipc::set_text(out.type, measure::to_string(event.type));
+  ipc::set_text(out.label, event.label);
+  static_cast<void>(ipc::set_bytes(
+      out.content,
+      as_bytes(event.content).first(std::min(event.content.size(), sizeof out.content.bytes))));
+  out.size = event.size;
+  out.has_digests = true;
+  set_digests(out.digests, event.digests);
+  return response;
+}
+
+Result<UsedImage> used_image(const ashlar_v1_ImageRef& reference, const std::string& what) {
+  UsedImage image;
+  const std::span<const std::byte> digest = ipc::bytes_of(reference.sha256);
+  if (digest.size() != image.digests.sha256.size())
+    return failure(ErrorCode::invalid, "reading " + what,
+                   fmt::format("its SHA-256 has {} bytes, 32 are needed", digest.size()));
+  std::ranges::copy(digest, image.digests.sha256.begin());
+  image.label = reference.label;
+  image.size = reference.size;
+  return image;
+}
+
+Result<GuestRequest> guest_request(const ashlar_v1_Create& create) {
+  GuestRequest request;
+  measure::DomainConfiguration& configuration = request.configuration;
+  configuration.name = create.name;
+  if (create.type != ashlar_v1_GuestType_GUEST_TYPE_PV &&
+      create.type != ashlar_v1_GuestType_GUEST_TYPE_PVH)
+    return failure(ErrorCode::invalid, "reading the request", "it names no guest type: pv or pvh");
+  configuration.type = create.type == ashlar_v1_GuestType_GUEST_TYPE_PV ? measure::GuestType::pv
+                                                                        : measure::GuestType::pvh;
+  configuration.vcpus = create.vcpus;
+  configuration.memory_kib = create.memory_kib;
+  configuration.max_memory_kib =
+      create.max_memory_kib == 0 ? create.memory_kib : create.max_memory_kib;
+  configuration.on_poweroff = stop_action(create.on_poweroff, measure::StopAction::destroy);
+  configuration.on_reboot = stop_action(create.on_reboot, measure::StopAction::restart);
+  configuration.on_crash = stop_action(create.on_crash, measure::StopAction::destroy);
+  if (create.uuid.size != 0) {
+    const std::span<const std::byte> bytes = ipc::bytes_of(create.uuid);
+    measure::Uuid uuid{};
+    if (bytes.size() != uuid.size())
+      return failure(ErrorCode::invalid, "reading the request",
+                     fmt::format("its UUID has {} bytes, 16 are needed", bytes.size()));
+    std::ranges::copy(bytes, uuid.begin());
+    request.uuid = uuid;
+  }
+  request.command_line = create.command_line;
+  if (!create.has_kernel)
+    return failure(ErrorCode::invalid, "reading the request", "it names no kernel");
+  request.kernel = TRY(used_image(create.kernel, "the kernel"));
+  for (pb_size_t i = 0; i < create.initrds_count; ++i)
+    request.initrds.push_back(TRY(used_image(create.initrds[i], fmt::format("initrd {}", i + 1))));
+  request.leave_paused = create.paused;
+  return request;
+}
+
+} // namespace ashlar::broker

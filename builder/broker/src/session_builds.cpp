@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A session's builds, and the images that it brings for them.
+#include "ashlar/broker/session.hpp"
+
+#include <fmt/format.h>
+
+#include "ashlar/base/bytes.hpp"
+#include "ashlar/base/log.hpp"
+#include "ashlar/broker/limits.hpp"
+
+namespace ashlar::broker {
+
+namespace {
+constexpr std::uint64_t progress_step_bytes = 8u << 20;
+
+std::string title(const UsedImage& image) {
+  return fmt::format("image {} (sha256 {})", printable(image.label), to_hex(image.digests.sha256));
+}
+} // namespace
+
+std::vector<std::uint32_t> Session::resolve(GuestRequest& request, const std::string& requester) {
+  std::vector<std::uint32_t> missing;
+  const auto look_up = [&](UsedImage& image, std::uint32_t position) {
+    image.image = services_.images.find(requester, image.digests.sha256);
+    if (!image.image)
+      return missing.push_back(position);
+    image.digests = image.image->digests;
+    image.size = image.image->size;
+  };
+  look_up(request.kernel, 0);
+  for (std::size_t i = 0; i < request.initrds.size(); ++i)
+    look_up(request.initrds[i], static_cast<std::uint32_t>(i + 1));
+  return missing;
+}
+
+void Session::create(std::uint32_t id, const ashlar_v1_Create& create) {
+  Result<GuestRequest> request = guest_request(create);
+  if (!request)
+    return finish(id, std::unexpected(request.error()));
+  request->peer = peer_;
+  const auto policy = services_.policy.current();
+  std::vector<std::uint32_t> missing;
+  if (const auto requester = policy->requester_name(peer_))
+    missing = resolve(*request, *requester);
+  if (const Status within = check_limits(*request); !within)
+    return finish(id, within);
+  const policy::Decision decision = decide_create(*policy, *request);
+  if (!decision.allowed) {
+    log::notice("{}: create of \"{}\" refused: {}", name_, printable(request->configuration.name),
+                decision.reason);
+    return send(refusal_reply(id, decision));
+  }
+  if (const Status room = check_room(services_, *policy, decision.requester, *request); !room)
+    return finish(id, room);
+  if (create.dry_run)
+    return send(done_reply(id));
+  if (!missing.empty()) {
+    ipc::Response response = ashlar_v1_Response_init_zero;
+    response.id = id;
+    response.which_part = ashlar_v1_Response_missing_images_tag;
+    for (const std::uint32_t position : missing)
+      response.part.missing_images.positions[response.part.missing_images.positions_count++] =
+          position;
+    return send(response);
+  }
+  if (const Status submitted = submit(id, *request, *policy, decision); !submitted)
+    finish(id, submitted);
+}
+
+Status Session::submit(std::uint32_t id, const GuestRequest& request, const policy::Policy& policy,
+                       const policy::Decision& decision) {
+  if (builds_.size() >= max_requests_per_connection)
+    return failure(
+        ErrorCode::busy, "queueing the build",
+        fmt::format("{} of your builds are under way on this connection", builds_.size()));
+  Domain draft = TRY(make_draft(request, policy, decision));
+  TRY(forget_console(services_.settings.console_log_directory, draft.name()));
+  const std::string name = draft.name();
+  builds_[id] = TRY(services_.builds.submit(
+      std::move(draft), [this, id](const char* stage) { send(progress_reply(id, stage)); },
+      [this, id, name](const Result<const Domain*>& built) {
+        builds_.erase(id);
+        if (!built) {
+          log::notice("{}: building \"{}\" failed: {}", name_, printable(name),
+                      built.error().message());
+          return send(failure_reply(id, built.error()));
+        }
+        log::notice("{}: domain {} ({}) is built and recorded: record {}, rule \"{}\"", name_,
+                    (*built)->domid(), (*built)->name(), (*built)->record.serial, (*built)->rule);
+        const auto status = services_.hypervisor.domain((*built)->domid());
+        send(domain_reply(id, **built, status ? *status : std::nullopt, true));
+        send(done_reply(id));
+      }));
+  log::notice("{}: build of \"{}\" begins (rule \"{}\")", name_, name, decision.rule);
+  send(progress_reply(id, "queue"));
+  services_.builds.advance();
+  return {};
+}
+
+void Session::upload_begin(std::uint32_t id, const ashlar_v1_UploadBegin& begin) {
+  // One that was answered early (refused, failed, cancelled) only waited for its bytes to run out.
+  if (upload_ && upload_->intake)
+    return finish(id, failure(ErrorCode::busy, "beginning an upload",
+                              "one is under way on this connection: end it first"));
+  const Result<UsedImage> image = used_image(begin.image, "the image to upload");
+  if (!image)
+    return finish(id, std::unexpected(image.error()));
+  // From here on the client may send data frames: even if we refuse, they are expected and dropped.
+  upload_.emplace();
+  upload_->id = id;
+  upload_->announced = *image;
+  upload_->last_byte = EventLoop::Clock::now();
+  policy::Request question;
+  question.peer = peer_;
+  question.verb = policy::Verb::upload;
+  question.upload = policy::UploadFacts{image->size, image->digests.sha256};
+  const auto policy = services_.policy.current();
+  const policy::Decision decision = policy->decide(question);
+  if (!decision.allowed) {
+    log::notice("{}: upload of {} refused: {}", name_, title(*image), decision.reason);
+    return send(refusal_reply(id, decision));
+  }
+  if (image->size == 0 || image->size > max_initrd_bytes)
+    return finish(id, limit_failure("beginning the upload of " + title(*image),
+                                    fmt::format("it has {} bytes", image->size),
+                                    fmt::format("1 to {} bytes", max_initrd_bytes)));
+  std::optional<std::uint64_t> quota;
+  if (const auto mib = policy->quota(decision.requester).max_store_mib)
+    quota = *mib << 20;
+  Result<Reservation> room = services_.images.reserve(decision.requester, image->size, quota);
+  forget_dropped_images(services_);
+  if (!room)
+    return finish(id, std::unexpected(room.error()));
+  Result<ImageIntake> intake = ImageIntake::begin(title(*image), image->size);
+  if (!intake)
+    return finish(id, std::unexpected(intake.error()));
+  upload_->requester = decision.requester;
+  upload_->room.emplace(std::move(*room));
+  upload_->intake.emplace(std::move(*intake));
+  send(progress_reply(id, "upload", 0, image->size));
+}
+
+void Session::upload_data(std::span<const std::byte> bytes) {
+  upload_->last_byte = EventLoop::Clock::now();
+  if (!upload_->intake)
+    return;
+  if (const Status taken = upload_->intake->take(bytes); !taken) {
+    upload_->intake.reset();
+    upload_->room.reset();
+    return finish(upload_->id, taken);
+  }
+  const std::uint64_t received = upload_->intake->received_bytes();
+  if (received - upload_->reported < progress_step_bytes)
+    return;
+  upload_->reported = received;
+  send(progress_reply(upload_->id, "upload", received, upload_->intake->announced_bytes()));
+}
+
+void Session::upload_end(std::uint32_t id) {
+  if (!upload_ || upload_->id != id)
+    return finish(id, failure(ErrorCode::invalid, "ending an upload",
+                              "no upload with this request id is under way"));
+  Upload upload = std::move(*upload_);
+  upload_.reset();
+  if (!upload.intake)
+    return; // it failed and was answered before
+  Result<ImageIntake::Received> received = upload.intake->finish();
+  if (!received)
+    return finish(id, std::unexpected(received.error()));
+  if (received->digests.sha256 != upload.announced.digests.sha256)
+    return finish(
+        id, failure(ErrorCode::integrity, "receiving " + title(upload.announced),
+                    fmt::format("the bytes that came have the SHA-256 {}: the file was changed or "
+                                "damaged on its way; nothing of it is kept",
+                                to_hex(received->digests.sha256))));
+  upload.room.reset(); // the image itself counts from now on
+  const Result<ImageHandle> image = keep_image(services_, upload.requester, received->digests,
+                                               received->size, std::move(received->file));
+  if (!image)
+    return finish(id, std::unexpected(image.error()));
+  log::info("{}: {} received, {} bytes", name_, title(upload.announced), received->size);
+  send(image_reply(id, **image, upload.announced.label));
+  send(done_reply(id));
+}
+
+} // namespace ashlar::broker

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/broker/settings.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include <fmt/format.h>
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include "ashlar/base/memory_file.hpp"
+
+namespace ashlar::broker {
+
+namespace {
+
+/// Reads one table strictly: remembers the first error, and which keys were asked for.
+class TableReader {
+public:
+  TableReader(const toml::table& table, std::string path) : table_(table), path_(std::move(path)) {}
+
+  void text(std::string_view key, std::string& out) { value(key, out, "a string"); }
+  void boolean(std::string_view key, bool& out) { value(key, out, "true or false"); }
+
+  template <typename Number>
+  void number(std::string_view key, Number& out, std::int64_t low, std::int64_t high) {
+    std::int64_t number = 0;
+    if (!value(key, number, "a whole number"))
+      return;
+    if (number < low || number > high)
+      fail(key, fmt::format("must be from {} to {}", low, high));
+    else
+      out = static_cast<Number>(number);
+  }
+
+  template <typename Choice, std::size_t N>
+  void choice(std::string_view key, Choice& out, const Choice (&choices)[N]) {
+    std::string word;
+    if (!value(key, word, "a string"))
+      return;
+    for (const Choice candidate : choices)
+      if (word == measure::to_string(candidate)) {
+        out = candidate;
+        return;
+      }
+    fail(key, fmt::format("\"{}\" is none of the words that it may be", word));
+  }
+
+  void texts(std::string_view key, std::vector<std::string>& out) {
+    seen_.emplace_back(key);
+    const toml::node* node = table_.get(key);
+    if (!node)
+      return;
+    const toml::array* array = node->as_array();
+    if (!array)
+      return fail(key, "must be a list of strings");
+    for (const toml::node& item : *array) {
+      if (const auto text = item.value<std::string>())
+        out.push_back(*text);
+      else
+        fail(key, "must be a list of strings");
+    }
+  }
+
+  void required(std::string_view key) {
+    if (!table_.contains(key))
+      fail(key, "is missing: add it");
+  }
+
+  [[nodiscard]] Status end() {
+    for (const auto& [key, node] : table_)
+      if (std::ranges::find(seen_, key.str()) == seen_.end())
+        fail(key.str(), "is not a key that is known here: check its spelling");
+    if (error_)
+      return std::unexpected(*error_);
+    return {};
+  }
+
+private:
+  template <typename T>
+  bool value(std::string_view key, T& out, const char* wanted) {
+    seen_.emplace_back(key);
+    const toml::node* node = table_.get(key);
+    if (!node)
+      return false;
+    const auto value = node->value_exact<T>();
+    if (!value) {
+      fail(key, fmt::format("must be {}", wanted));
+      return false;
+    }
+    out = *value;
+    return true;
+  }
+
+  void fail(std::string_view key, std::string why) {
+    if (error_)
+      return;
+    const toml::node* node = table_.get(key);
+    const toml::source_position at = node ? node->source().begin : table_.source().begin;
+    error_ = Error{ErrorCode::invalid, fmt::format("{}:{}:{}", path_, at.line, at.column),
+                   fmt::format("\"{}\" {}", key, why), 0};
+  }
+
+  const toml::table& table_;
+  std::string path_;
+  std::vector<std::string> seen_;
+  std::optional<Error> error_;
+};
+
+Result<toml::table> parse(std::string_view text, const std::string& path) {
+  toml::parse_result parsed = toml::parse(text, path);
+  if (!parsed) {
+    const toml::source_position at = parsed.error().source().begin;
+    return failure(ErrorCode::invalid, fmt::format("{}:{}:{}", path, at.line, at.column),
+                   std::string(parsed.error().description()));
+  }
+  return std::move(parsed).table();
+}
+
+/// "boot.toml:3:1"
+std::string place(const std::string& path, const toml::node& node) {
+  return fmt::format("{}:{}:{}", path, node.source().begin.line, node.source().begin.column);
+}
+
+Result<BootDomain> read_boot_domain(const toml::table& table, const std::string& path) {
+  using measure::GuestType;
+  using measure::StopAction;
+  static constexpr GuestType types[] = {GuestType::pv, GuestType::pvh};
+  static constexpr StopAction actions[] = {StopAction::destroy, StopAction::restart,
+                                           StopAction::preserve};
+  BootDomain domain;
+  std::uint64_t memory_mib = 0;
+  std::uint64_t max_memory_mib = 0;
+  TableReader reader(table, path);
+  for (const char* key : {"name", "kernel", "memory_mib"})
+    reader.required(key);
+  constexpr auto most_mib = static_cast<std::int64_t>(max_memory_kib >> 10);
+  reader.text("name", domain.configuration.name);
+  reader.choice("type", domain.configuration.type, types);
+  reader.number("vcpus", domain.configuration.vcpus, 1, max_vcpus);
+  reader.number("memory_mib", memory_mib, min_memory_kib >> 10, most_mib);
+  reader.number("max_memory_mib", max_memory_mib, min_memory_kib >> 10, most_mib);
+  reader.choice("on_poweroff", domain.configuration.on_poweroff, actions);
+  reader.choice("on_reboot", domain.configuration.on_reboot, actions);
+  reader.choice("on_crash", domain.configuration.on_crash, actions);
+  reader.text("kernel", domain.kernel);
+  reader.texts("initrds", domain.initrds);
+  reader.text("command_line", domain.command_line);
+  reader.boolean("requester", domain.requester);
+  reader.boolean("essential", domain.essential);
+  TRY(reader.end());
+  domain.configuration.memory_kib = memory_mib << 10;
+  domain.configuration.max_memory_kib = std::max(memory_mib, max_memory_mib) << 10;
+  if (Status valid = measure::validate(domain.configuration); !valid) {
+    valid.error().doing = place(path, table) + ": " + valid.error().doing;
+    return std::unexpected(std::move(valid).error());
+  }
+  return domain;
+}
+
+} // namespace
+
+Result<Settings> parse_settings(std::string_view text, const std::string& path) {
+  const toml::table table = TRY(parse(text, path));
+  Settings settings;
+  std::uint64_t store_mib = settings.store_bytes >> 20;
+  TableReader reader(table, path);
+  reader.text("policy_directory", settings.policy_directory);
+  reader.text("boot_manifest", settings.boot_manifest);
+  reader.text("run_directory", settings.run_directory);
+  reader.text("socket", settings.socket);
+  reader.text("console_log_directory", settings.console_log_directory);
+  reader.text("libexec_directory", settings.libexec_directory);
+  reader.number("store_mib", store_mib, 16, 1 << 20);
+  TRY(reader.end());
+  settings.store_bytes = store_mib << 20;
+  return settings;
+}
+
+Result<Settings> read_settings(const std::string& path) {
+  return parse_settings(TRY(read_file(path, max_settings_bytes)), path);
+}
+
+Result<std::vector<BootDomain>> parse_boot_manifest(std::string_view text,
+                                                    const std::string& path) {
+  const toml::table table = TRY(parse(text, path));
+  for (const auto& [key, node] : table)
+    if (key.str() != "domain")
+      return failure(
+          ErrorCode::invalid,
+          fmt::format("{}:{}:{}", path, key.source().begin.line, key.source().begin.column),
+          fmt::format("\"{}\" is not known here: write [[domain]] tables", key.str()));
+  std::vector<BootDomain> domains;
+  const toml::node* node = table.get("domain");
+  if (!node)
+    return domains;
+  const toml::array* array = node->as_array();
+  if (!array || !array->is_array_of_tables())
+    return failure(ErrorCode::invalid, path, "\"domain\" must be written as [[domain]] tables");
+  if (array->size() > max_boot_domains)
+    return failure(ErrorCode::limit, path,
+                   fmt::format("{} domains, at most {}", array->size(), max_boot_domains));
+  for (const toml::node& item : *array) {
+    BootDomain domain = TRY(read_boot_domain(*item.as_table(), path));
+    for (const BootDomain& other : domains)
+      if (other.configuration.name == domain.configuration.name)
+        return failure(ErrorCode::invalid, place(path, item),
+                       fmt::format("two domains have the name \"{}\"", other.configuration.name));
+    domains.push_back(std::move(domain));
+  }
+  return domains;
+}
+
+Result<std::vector<BootDomain>> read_boot_manifest(const std::string& path) {
+  return parse_boot_manifest(TRY(read_file(path, max_settings_bytes)), path);
+}
+
+} // namespace ashlar::broker

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/broker/upload.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ashlar/base/mapping.hpp"
+#include "ashlar/base/memory_file.hpp"
+
+namespace ashlar::broker {
+
+namespace {
+constexpr std::size_t chunk_bytes = 256 * 1024;
+}
+
+Result<ImageIntake> ImageIntake::begin(std::string what, std::uint64_t size) {
+  UniqueFd file = TRY(create_memory_file("ashlar-image"));
+  measure::DigestStream stream = TRY(measure::DigestStream::create());
+  return ImageIntake(std::move(what), size, std::move(file), std::move(stream));
+}
+
+Status ImageIntake::take(std::span<const std::byte> chunk) {
+  if (chunk.size() > size_ - received_)
+    return failure(ErrorCode::limit, "receiving " + what_,
+                   fmt::format("more than the {} bytes that were announced", size_));
+  TRY(stream_.update(chunk));
+  TRY(write_all(file_.value(), chunk, what_));
+  received_ += chunk.size();
+  return {};
+}
+
+Result<ImageIntake::Received> ImageIntake::finish() {
+  if (received_ != size_)
+    return failure(ErrorCode::integrity, "receiving " + what_,
+                   fmt::format("{} bytes came, {} were announced", received_, size_));
+  TRY(seal(file_.value(), what_));
+  return Received{TRY(stream_.finish()), received_, std::move(file_)};
+}
+
+Result<ImageIntake::Received> take_in_file(const std::string& path, std::uint64_t limit) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd)
+    return errno_failure("opening " + path);
+  const std::uint64_t size = TRY(file_size(fd.value(), path));
+  if (size > limit)
+    return failure(ErrorCode::limit, "reading " + path,
+                   fmt::format("it has {} bytes, at most {} are taken", size, limit));
+  ImageIntake intake = TRY(ImageIntake::begin(path, size));
+  std::vector<std::byte> buffer(chunk_bytes);
+  for (;;) {
+    const ssize_t count = ::read(fd.value(), buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count < 0)
+      return errno_failure("reading " + path);
+    if (count == 0)
+      return intake.finish();
+    TRY(intake.take(std::span(buffer).first(static_cast<std::size_t>(count))));
+  }
+}
+
+Result<ImageIntake::Received> take_in_stored(const std::string& name, UniqueFd file) {
+  TRY(require_sealed(file.value(), name));
+  const Mapping mapping = TRY(Mapping::of(file.value(), name));
+  return ImageIntake::Received{TRY(measure::digest(mapping.bytes())), mapping.bytes().size(),
+                               std::move(file)};
+}
+
+} // namespace ashlar::broker

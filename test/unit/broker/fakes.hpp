@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the broker needs from the outside, without Xen: every call can be made to fail, and the
+// order of the calls that matter is kept.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ashlar/broker/event_loop.hpp"
+#include "ashlar/broker/workshop.hpp"
+#include "ashlar/ipc/transport.hpp"
+#include "ashlar/xen/hypervisor.hpp"
+#include "ashlar/xen/store.hpp"
+
+namespace ashlar::broker::test {
+
+/// A machine that outlives the broker under test.
+struct World {
+  std::vector<std::string> calls; // "construct web", "unpause 1", "destroy 1", …
+  std::map<std::uint32_t, xen::DomainStatus> domains;
+  std::uint32_t next_domid = 1;
+  std::uint64_t free_memory_kib = 64ull << 20;
+
+  std::map<std::string, std::string> nodes;
+  std::set<std::string> watches;
+  std::deque<std::string> events;
+  UniqueFd event_fd; // readable while events wait
+
+  std::map<std::string, int> faults; // how many of the next calls of this name fail
+  std::optional<Error> inspect_error;
+  std::optional<Error> construct_error; // after the domain was created: it is left half-built
+  bool hold_inspect = false;            // jobs wait for release()
+  bool hold_construct = false;
+  std::deque<std::function<void()>> held;
+  std::size_t running_jobs = 0;
+  std::size_t most_running_jobs = 0;
+  std::vector<constructor::Plan> plans;
+  std::vector<std::string> loaded; // the bytes of the last construct's kernel and initrds
+
+  std::function<void(std::uint32_t)> before_unpause;
+  std::function<void(std::uint32_t)> before_destroy;
+
+  World();
+  /// True (and one fault fewer) when this call must fail.
+  [[nodiscard]] bool fails(const std::string& call);
+  [[nodiscard]] std::size_t count(const std::string& prefix) const;
+  /// As xenstored does: the broker gets the event when it watches the path or one above it.
+  void fire(const std::string& path);
+  /// A guest stops by itself.
+  void shut_down(std::uint32_t domid, xen::ShutdownReason reason);
+  /// Somebody else destroys a domain.
+  void vanish(std::uint32_t domid);
+  /// Lets the job go on that has waited longest.
+  void release();
+};
+
+[[nodiscard]] std::unique_ptr<xen::Hypervisor> fake_hypervisor(World& world);
+[[nodiscard]] std::unique_ptr<xen::Store> fake_store(World& world);
+[[nodiscard]] std::unique_ptr<Workshop> fake_workshop(World& world, EventLoop& loop);
+
+/// One end of a socket pair, which says that it comes from a domain.
+[[nodiscard]] std::unique_ptr<ipc::Transport> domain_transport(UniqueFd fd, std::uint32_t domid);
+
+/// The content of an open file, from its start.
+[[nodiscard]] std::string content(int fd);
+
+} // namespace ashlar::broker::test

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <doctest/doctest.h>
+
+#include "ashlar/broker/settings.hpp"
+
+using namespace ashlar;
+using namespace ashlar::broker;
+
+namespace {
+
+std::string settings_error(const std::string& text) {
+  const auto settings = parse_settings(text, "builder.toml");
+  return settings ? "none" : settings.error().message();
+}
+
+std::string manifest_error(const std::string& text) {
+  const auto domains = parse_boot_manifest(text, "boot.toml");
+  return domains ? "none" : domains.error().message();
+}
+
+constexpr char good_domain[] = "[[domain]]\nname = \"toolstack\"\ntype = \"pv\"\nvcpus = 2\n"
+                               "memory_mib = 256\nmax_memory_mib = 512\nkernel = \"/boot/k\"\n"
+                               "initrds = [\"/boot/a\", \"/boot/b\"]\ncommand_line = \"quiet\"\n"
+                               "on_crash = \"restart\"\nrequester = true\nessential = true\n";
+
+} // namespace
+
+TEST_CASE("settings: an empty file gives the defaults") {
+  const auto settings = parse_settings("", "builder.toml");
+  REQUIRE(settings);
+  CHECK(settings->run_directory == "/run/ashlar");
+  CHECK(settings->store_bytes == default_store_bytes);
+}
+
+TEST_CASE("settings: every key is read") {
+  const auto settings = parse_settings(
+      "policy_directory = \"/p\"\nboot_manifest = \"/b\"\nrun_directory = \"/r\"\nsocket = \"\"\n"
+      "console_log_directory = \"/c\"\nlibexec_directory = \"/l\"\nstore_mib = 16\n",
+      "builder.toml");
+  REQUIRE(settings);
+  CHECK(settings->policy_directory == "/p");
+  CHECK(settings->boot_manifest == "/b");
+  CHECK(settings->run_directory == "/r");
+  CHECK(settings->socket.empty());
+  CHECK(settings->console_log_directory == "/c");
+  CHECK(settings->libexec_directory == "/l");
+  CHECK(settings->store_bytes == 16u << 20);
+}
+
+TEST_CASE("settings: mistakes are named with file, line and column") {
+  CHECK(settings_error("\nsokcet = \"/x\"\n").starts_with("builder.toml:2:"));
+  CHECK(settings_error("sokcet = \"/x\"").contains("\"sokcet\" is not a key"));
+  CHECK(settings_error("store_mib = \"much\"").contains("whole number"));
+  CHECK(settings_error("store_mib = 15").contains("from 16 to"));
+  CHECK(settings_error("store_mib = -1").contains("from 16 to"));
+  CHECK(settings_error("socket = 3").contains("must be a string"));
+  CHECK(settings_error("socket = \"unfinished").starts_with("builder.toml:1:"));
+}
+
+TEST_CASE("settings: a file that is not there is not_found") {
+  const auto settings = read_settings("/nonexistent/builder.toml");
+  REQUIRE_FALSE(settings);
+  CHECK(settings.error().code == ErrorCode::not_found);
+}
+
+TEST_CASE("boot manifest: a domain is read whole, with the defaults of what is left out") {
+  const auto domains = parse_boot_manifest(
+      std::string(good_domain) + "[[domain]]\nname = \"db\"\nmemory_mib = 64\nkernel = \"/k\"\n",
+      "boot.toml");
+  REQUIRE(domains);
+  REQUIRE(domains->size() == 2);
+  const BootDomain& first = (*domains)[0];
+  CHECK(measure::canonical_text(first.configuration).contains("toolstack"));
+  CHECK(first.configuration.type == measure::GuestType::pv);
+  CHECK(first.configuration.vcpus == 2);
+  CHECK(first.configuration.memory_kib == 256 << 10);
+  CHECK(first.configuration.max_memory_kib == 512 << 10);
+  CHECK(first.configuration.on_crash == measure::StopAction::restart);
+  CHECK(first.initrds == std::vector<std::string>{"/boot/a", "/boot/b"});
+  CHECK(first.command_line == "quiet");
+  CHECK(first.requester);
+  CHECK(first.essential);
+  const BootDomain& second = (*domains)[1];
+  CHECK(second.configuration.max_memory_kib == 64 << 10);
+  CHECK_FALSE(second.requester);
+  CHECK_FALSE(second.essential);
+}
+
+TEST_CASE("boot manifest: mistakes are named with file, line and column") {
+  const std::string good = good_domain;
+  CHECK(manifest_error("[[domian]]\nname = \"x\"\n").starts_with("boot.toml:1:"));
+  CHECK(manifest_error(good + "color = \"red\"\n").starts_with("boot.toml:13:9"));
+  CHECK(manifest_error("[[domain]]\nname = \"x\"\nmemory_mib = 64\n").contains("\"kernel\""));
+  CHECK(manifest_error(good + "on_reboot = \"explode\"\n").starts_with("boot.toml:13:"));
+  CHECK(manifest_error(good + "on_poweroff = 1\n").contains("must be a string"));
+  CHECK(manifest_error("domain = 3\n").contains("[[domain]]"));
+  CHECK(manifest_error(good + good).starts_with("boot.toml:13:"));
+  CHECK(manifest_error(good + good).contains("two domains have the name \"toolstack\""));
+  CHECK(manifest_error("\n[[domain]]\nname = \"a b\"\nmemory_mib = 64\nkernel = \"/k\"\n")
+            .starts_with("boot.toml:2:"));
+}
+
+TEST_CASE("boot manifest: sizes and counts out of range are refused") {
+  const std::string start = "[[domain]]\nname = \"x\"\nkernel = \"/k\"\n";
+  CHECK(manifest_error(start + "memory_mib = 8\n").contains("from 16 to"));
+  CHECK(manifest_error(start + "memory_mib = 64\nvcpus = 0\n").contains("from 1 to"));
+  CHECK(manifest_error(start + "memory_mib = 64\nvcpus = 129\n").contains("from 1 to"));
+  CHECK(manifest_error(start + "memory_mib = 64\ninitrds = \"/a\"\n").contains("list of strings"));
+  CHECK(manifest_error(start + "memory_mib = 64\ninitrds = [1]\n").contains("list of strings"));
+  std::string many;
+  for (std::size_t i = 0; i <= max_boot_domains; ++i)
+    many += "[[domain]]\nname = \"d" + std::to_string(i) + "\"\nkernel = \"/k\"\nmemory_mib = 64\n";
+  CHECK(manifest_error(many).contains("at most"));
+}
