@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Completion for ashlar(1).
+
+# Names and numbers of the domains, when the builder answers soon. Names are [A-Za-z0-9._+-] only.
+_ashlar_domains() {
+  ashlar --timeout 2 list 2>/dev/null </dev/null | awk 'NR > 1 { print $1; print $2 }'
+}
+
+_ashlar() {
+  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local verbs="create list info measurement destroy pause unpause shutdown reboot console domid images
+    policy version"
+  local flags="--host --json --timeout --help" verb="" i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+    -H | --host | --timeout) ((i++)) ;;
+    -*) ;;
+    *) verb=${COMP_WORDS[i]}; break ;;
+    esac
+  done
+
+  case $previous in
+  --kernel | --initrd) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+  --type) mapfile -t COMPREPLY < <(compgen -W "pv pvh" -- "$word"); return ;;
+  --on-poweroff | --on-reboot | --on-crash)
+    mapfile -t COMPREPLY < <(compgen -W "destroy restart preserve" -- "$word"); return ;;
+  -H | --host) mapfile -t COMPREPLY < <(compgen -W "unix:/run/ashlar/ashlar.sock vchan:0" -- "$word"); return ;;
+  --timeout | --name | --uuid | --cmdline | --vcpus | --memory | --maxmem | --tail) return ;;
+  esac
+
+  case $verb in
+  "") mapfile -t COMPREPLY < <(compgen -W "$verbs $flags" -- "$word") ;;
+  create)
+    if [[ $word == -* ]]; then
+      mapfile -t COMPREPLY < <(compgen -W "$flags --name --uuid --type --kernel --initrd --cmdline --vcpus --memory
+        --maxmem --on-poweroff --on-reboot --on-crash --paused --dry-run" -- "$word")
+    else
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi ;;
+  list) mapfile -t COMPREPLY < <(compgen -W "--long $flags" -- "$word") ;;
+  policy) mapfile -t COMPREPLY < <(compgen -W "show reload $flags" -- "$word") ;;
+  images | version) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word") ;;
+  *)
+    [[ $verb == console ]] && flags+=" --tail"
+    if [[ $word == -* ]]; then
+      mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word")
+    else
+      mapfile -t COMPREPLY < <(compgen -W "$(_ashlar_domains)" -- "$word")
+    fi ;;
+  esac
+}
+complete -o filenames -F _ashlar ashlar

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ashlar/base/result.hpp"
+#include "ashlar/base/unique_fd.hpp"
+#include "ashlar/ipc/message.hpp"
+#include "ashlar/measure/digest.hpp"
+
+namespace ashlar::cli {
+
+/// A kernel or initrd file, open and hashed. It is read again for an upload: bytes that changed in
+/// between have another digest, which the builder notices.
+struct ImageFile {
+  std::string path;
+  UniqueFd fd;
+  std::uint64_t size = 0; // bytes
+  measure::Digests digests;
+};
+
+/// Opens a regular file and hashes it. Errors: not_found, denied, io, invalid (not a regular file).
+[[nodiscard]] Result<ImageFile> open_image(const std::string& path);
+
+/// Moves the file's position back to its start, for an upload. Errors: io.
+[[nodiscard]] Status rewind_image(const ImageFile& image);
+
+/// How the image is named to the builder.
+[[nodiscard]] ashlar_v1_ImageRef reference_to(const ImageFile& image);
+
+} // namespace ashlar::cli

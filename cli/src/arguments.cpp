@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/cli/arguments.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <sstream>
+#include <string_view>
+
+#include "ashlar/cli/problem.hpp"
+
+namespace ashlar::cli {
+
+namespace {
+
+struct DomainVerb {
+  Verb verb;
+  const char* name;
+  const char* description;
+  const char* example;
+};
+constexpr std::array domain_verbs = {
+    DomainVerb{Verb::info, "info", "Show all about one domain", "ashlar info web --json"},
+    DomainVerb{Verb::measurement, "measurement",
+               "Show a domain's measurement record: what was measured, with every digest",
+               "ashlar measurement web"},
+    DomainVerb{Verb::destroy, "destroy", "Destroy a domain at once", "ashlar destroy web"},
+    DomainVerb{Verb::pause, "pause", "Stop a domain's vCPUs", "ashlar pause web"},
+    DomainVerb{Verb::unpause, "unpause", "Let a paused domain run", "ashlar unpause web"},
+    DomainVerb{Verb::shutdown, "shutdown", "Ask the guest to power itself off",
+               "ashlar shutdown web"},
+    DomainVerb{Verb::reboot, "reboot", "Ask the guest to reboot", "ashlar reboot web"},
+    DomainVerb{Verb::domid, "domid", "Print the number of a domain", "ashlar domid web"},
+};
+
+// The texts behind options whose values need a second look.
+struct Texts {
+  std::string memory;
+  std::string max_memory;
+};
+
+CLI::App* add_verb(CLI::App& parent, const char* name, const char* description,
+                   const char* example) {
+  CLI::App* const verb = parent.add_subcommand(name, description);
+  verb->footer(std::string("Example: ") + example);
+  verb->fallthrough(); // --json and the like may stand behind the verb
+  return verb;
+}
+
+void on_selected(CLI::App* app, Arguments& into, Verb verb) {
+  app->callback([&into, verb] { into.verb = verb; });
+}
+
+void add_domain(CLI::App* app, Arguments& into) {
+  app->add_option("domain", into.domain, "name, domid or UUID")->required();
+}
+
+void add_create_guest(CLI::App* app, Guest& guest, Texts& texts) {
+  app->add_option("--name", guest.name, "the guest's name");
+  app->add_option("--uuid", guest.uuid, "its UUID; without, the builder makes one");
+  app->add_option("--type", guest.type, "pv or pvh (default pvh)")
+      ->check(CLI::IsMember({"pv", "pvh"}));
+  app->add_option("--kernel", guest.kernel, "the kernel file");
+  app->add_option("--initrd", guest.initrds, "an initrd file; may be repeated, in load order")
+      ->allow_extra_args(false);
+  app->add_option("--cmdline", guest.command_line, "the kernel's command line");
+  app->add_option("--vcpus", guest.vcpus, "number of vCPUs (default 1)");
+  app->add_option("--memory", texts.memory, "MiB, or with a unit: 512M, 4G (default 256)");
+  app->add_option("--maxmem", texts.max_memory, "the balloon's ceiling (default: as --memory)");
+  const auto actions = CLI::IsMember({"destroy", "restart", "preserve"});
+  app->add_option("--on-poweroff", guest.on_poweroff, "when it powers off (default destroy)")
+      ->check(actions);
+  app->add_option("--on-reboot", guest.on_reboot, "when it reboots (default restart)")
+      ->check(actions);
+  app->add_option("--on-crash", guest.on_crash, "when it crashes (default destroy)")
+      ->check(actions);
+}
+
+void add_create(CLI::App& app, Arguments& into, Texts& texts) {
+  CLI::App* const create =
+      add_verb(app, "create", "Have a domain built, measured and started",
+               "ashlar create --name web --kernel vmlinuz --initrd initrd.img --memory 512\n"
+               "         ashlar create web.cfg --paused");
+  on_selected(create, into, Verb::create);
+  create->add_option("file", into.guest_file, "an xl.cfg file; flags take precedence over it");
+  add_create_guest(create, into.flags, texts);
+  create->add_flag("--paused", into.paused, "leave the domain paused");
+  create->add_flag("--dry-run", into.dry_run, "only ask whether the policy allows it");
+}
+
+void add_console(CLI::App& app, Arguments& into) {
+  CLI::App* const console =
+      add_verb(app, "console", "Use a domain's console; Ctrl-] leaves it", "ashlar console web");
+  on_selected(console, into, Verb::console);
+  add_domain(console, into);
+  console->add_option("--tail", into.tail_bytes, "print the last N bytes of its output and exit")
+      ->type_name("N");
+}
+
+void add_policy(CLI::App& app, Arguments& into) {
+  CLI::App* const policy =
+      add_verb(app, "policy", "Show or reload the builder's policy", "ashlar policy show");
+  policy->require_subcommand(1);
+  on_selected(add_verb(*policy, "show", "Print the policy in force", "ashlar policy show"), into,
+              Verb::policy_show);
+  on_selected(add_verb(*policy, "reload", "Read the policy files again", "ashlar policy reload"),
+              into, Verb::policy_reload);
+}
+
+void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {
+  add_create(app, into, texts);
+  CLI::App* const list = add_verb(app, "list", "List the domains you may see", "ashlar list -l");
+  on_selected(list, into, Verb::list);
+  list->add_flag("-l,--long", into.long_listing, "with UUID, requester and record serial");
+  for (const DomainVerb& verb : domain_verbs) {
+    CLI::App* const added = add_verb(app, verb.name, verb.description, verb.example);
+    on_selected(added, into, verb.verb);
+    add_domain(added, into);
+  }
+  add_console(app, into);
+  on_selected(add_verb(app, "images", "List the images that the builder holds", "ashlar images"),
+              into, Verb::images);
+  add_policy(app, into);
+  on_selected(add_verb(app, "version",
+                       "Show both programs' versions and who you are to the builder",
+                       "ashlar version"),
+              into, Verb::version);
+}
+
+void add_globals(CLI::App& app, Arguments& into) {
+  app.add_option("-H,--host", into.host, "the builder: unix:PATH or vchan:DOMID")
+      ->envname("ASHLAR_HOST");
+  app.add_flag("--json", into.json, "print JSON, errors as well");
+  app.add_option("--timeout", into.timeout_s, "give up when the builder is silent for so long")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 86400));
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the policy, 4 no "
+             "connection.\nExample: ashlar create --name web --kernel vmlinuz --memory 512");
+}
+
+bool asks_for_json(int count, const char* const* arguments) {
+  return std::ranges::any_of(std::span(arguments, static_cast<std::size_t>(count)),
+                             [](const char* text) { return std::string_view(text) == "--json"; });
+}
+
+std::variant<Arguments, ExitRequest> usage_fault(const std::string& message, bool json) {
+  Problem problem;
+  problem.exit = ExitCode::usage;
+  problem.code = to_string(ErrorCode::invalid);
+  problem.message = message + "; see ashlar --help";
+  const std::string text = json ? json_of(problem).dump() : text_of(problem);
+  return ExitRequest{static_cast<int>(ExitCode::usage), text + "\n", json};
+}
+
+Status read_memory(const Texts& texts, Guest& guest) {
+  if (!texts.memory.empty())
+    guest.memory_kib = TRY(memory_from_text(texts.memory));
+  if (!texts.max_memory.empty())
+    guest.max_memory_kib = TRY(memory_from_text(texts.max_memory));
+  return {};
+}
+
+} // namespace
+
+std::variant<Arguments, ExitRequest> parse_arguments(int count, const char* const* arguments) {
+  Arguments result;
+  Texts texts;
+  CLI::App app("ashlar: have Xen domains built and measured by the builder", "ashlar");
+  add_globals(app, result);
+  add_verbs(app, result, texts);
+  const bool json = asks_for_json(count, arguments);
+  // CLI11 reports by exceptions, --help as well: they end here.
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::Success& help) {
+    std::ostringstream text;
+    app.exit(help, text, text);
+    return ExitRequest{0, text.str(), false};
+  } catch (const CLI::ParseError& error) {
+    return usage_fault(error.what(), json);
+  }
+  if (const Status read = read_memory(texts, result.flags); !read)
+    return usage_fault(read.error().message(), json);
+  return result;
+}
+
+} // namespace ashlar::cli

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "ashlar/cli/commands.hpp"
+#include "ashlar/cli/format.hpp"
+#include "ashlar/cli/guest_file.hpp"
+#include "ashlar/cli/image_file.hpp"
+
+namespace ashlar::cli {
+
+namespace {
+
+// An image can be dropped between its upload and the next Create when the builder is short of room;
+// after so many rounds something else is wrong.
+constexpr int max_rounds = 3;
+
+Outcome<Guest> guest_of(const Arguments& arguments) {
+  if (arguments.guest_file.empty())
+    return arguments.flags;
+  const Result<Guest> file = read_guest_file(arguments.guest_file);
+  if (file)
+    return overlay(*file, arguments.flags);
+  const ErrorCode code = file.error().code;
+  if (code == ErrorCode::invalid || code == ErrorCode::unsupported || code == ErrorCode::limit)
+    return std::unexpected(Problem::usage(file.error()));
+  return std::unexpected(Problem(file.error()));
+}
+
+class Creation {
+public:
+  explicit Creation(const Arguments& arguments) : arguments_(arguments), progress_(STDERR_FILENO) {}
+
+  // Puts the request together and hashes the images. Nothing is sent yet.
+  [[nodiscard]] Outcome<void> prepare() {
+    const Guest guest = TRY(guest_of(arguments_));
+    const Result<ashlar_v1_Create> create = create_request(guest);
+    if (!create)
+      return std::unexpected(Problem::usage(create.error()));
+    request_.which_verb = ashlar_v1_Request_create_tag;
+    request_.verb.create = *create;
+    request_.verb.create.paused = arguments_.paused;
+    request_.verb.create.dry_run = arguments_.dry_run;
+    TRY(add_image(*guest.kernel));
+    request_.verb.create.has_kernel = true;
+    request_.verb.create.kernel = reference_to(images_.front());
+    for (const std::string& path : guest.initrds) {
+      TRY(add_image(path));
+      request_.verb.create.initrds[request_.verb.create.initrds_count++] =
+          reference_to(images_.back());
+    }
+    return {};
+  }
+
+  [[nodiscard]] Outcome<std::string> carry_out(Session& session) {
+    for (int round = 0; round < max_rounds; ++round) {
+      const ipc::Response final =
+          TRY(session.ask(request_, [this](const ipc::Response& part) { take(part); }));
+      progress_.clear();
+      if (final.which_part != ashlar_v1_Response_missing_images_tag) {
+        if (std::optional<Problem> problem = problem_of(final))
+          return std::unexpected(std::move(*problem));
+        return answer();
+      }
+      TRY(upload_missing(session, final.part.missing_images));
+    }
+    return std::unexpected(
+        Problem({ErrorCode::busy, "creating the domain",
+                 fmt::format("the builder lacked images even after {} uploads; is its image memory "
+                             "full? See ashlar images",
+                             max_rounds),
+                 0}));
+  }
+
+private:
+  [[nodiscard]] Outcome<void> add_image(const std::string& path) {
+    progress_.show("hashing " + path, 0, 0);
+    images_.push_back(TRY(open_image(path)));
+    progress_.clear();
+    return {};
+  }
+
+  void take(const ipc::Response& part) {
+    if (part.which_part == ashlar_v1_Response_domain_tag)
+      domain_ = part.part.domain;
+    if (part.which_part == ashlar_v1_Response_progress_tag)
+      progress_.show(part.part.progress.stage, part.part.progress.done, part.part.progress.total);
+  }
+
+  [[nodiscard]] Outcome<void> upload_missing(Session& session,
+                                             const ashlar_v1_MissingImages& missing) {
+    for (const std::uint32_t position : std::span(missing.positions, missing.positions_count)) {
+      if (position >= images_.size())
+        return std::unexpected(Problem::transport(
+            {ErrorCode::invalid, "reading the builder's answer",
+             fmt::format("it asks for image {} of {}", position, images_.size()), 0}));
+      TRY(upload(session, images_[position]));
+    }
+    return {};
+  }
+
+  [[nodiscard]] Outcome<void> upload(Session& session, const ImageFile& image) {
+    TRY(rewind_image(image));
+    const std::string stage = "uploading " + image.path;
+    const Result<ipc::Response> final = session.client().upload(
+        reference_to(image), image.fd.value(),
+        [&](std::uint64_t done, std::uint64_t total) { progress_.show(stage, done, total); });
+    progress_.clear();
+    if (!final && final.error().code == ErrorCode::integrity)
+      return std::unexpected(Problem(final.error()));
+    if (!final)
+      return std::unexpected(Problem::transport(final.error()));
+    std::optional<Problem> problem = problem_of(*final);
+    if (!problem)
+      return {};
+    if (problem->code == to_string(ErrorCode::integrity))
+      problem->message = fmt::format("{}: what arrived is not what was hashed before; did the file "
+                                     "change meanwhile? Run the command again ({})",
+                                     image.path, problem->message);
+    return std::unexpected(std::move(*problem));
+  }
+
+  [[nodiscard]] std::string answer() const {
+    if (arguments_.json)
+      return json_text(domain_ ? domain_json(*domain_)
+                               : nlohmann::ordered_json{{"allowed", true}}) +
+             "\n";
+    if (!domain_)
+      return "the policy allows it\n";
+    return fmt::format("{}\ndomid: {}\nserial: {}\n", domain_->name, domain_->domid,
+                       domain_->serial);
+  }
+
+  const Arguments& arguments_;
+  Progress progress_;
+  ipc::Request request_{};
+  std::vector<ImageFile> images_; // the kernel, then the initrds
+  std::optional<ashlar_v1_Domain> domain_;
+};
+
+} // namespace
+
+Outcome<std::string> create(const Arguments& arguments) {
+  Creation creation(arguments);
+  TRY(creation.prepare());
+  Session session = TRY(Session::open(arguments));
+  return creation.carry_out(session);
+}
+
+} // namespace ashlar::cli

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "ashlar/cli/arguments.hpp"
+
+using namespace ashlar::cli;
+
+namespace {
+
+std::variant<Arguments, ExitRequest> parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "ashlar");
+  return parse_arguments(static_cast<int>(words.size()), words.data());
+}
+
+} // namespace
+
+TEST_CASE("arguments: create takes its flags, initrds in order") {
+  const auto parsed =
+      parse({"create", "web.cfg", "--name", "web", "--kernel", "k", "--initrd", "a", "--initrd",
+             "b", "--memory", "1G", "--type", "pv", "--paused", "--json"});
+  const auto* arguments = std::get_if<Arguments>(&parsed);
+  REQUIRE(arguments);
+  CHECK(arguments->verb == Verb::create);
+  CHECK(arguments->guest_file == "web.cfg");
+  CHECK(arguments->flags.initrds == std::vector<std::string>{"a", "b"});
+  CHECK(arguments->flags.memory_kib == 1024U * 1024);
+  CHECK(arguments->flags.type == "pv");
+  CHECK(arguments->paused);
+  CHECK(arguments->json);
+}
+
+TEST_CASE("arguments: the builder's address comes from the flag, else from the environment") {
+  setenv("ASHLAR_HOST", "vchan:3", 1);
+  CHECK(std::get<Arguments>(parse({"list"})).host == "vchan:3");
+  CHECK(std::get<Arguments>(parse({"list", "-H", "unix:/x"})).host == "unix:/x");
+  unsetenv("ASHLAR_HOST");
+  CHECK(std::get<Arguments>(parse({"list"})).host.empty());
+}
+
+TEST_CASE("arguments: each verb about a domain is recognised") {
+  CHECK(std::get<Arguments>(parse({"measurement", "web"})).verb == Verb::measurement);
+  CHECK(std::get<Arguments>(parse({"domid", "web"})).verb == Verb::domid);
+  CHECK(std::get<Arguments>(parse({"policy", "reload"})).verb == Verb::policy_reload);
+  CHECK(std::get<Arguments>(parse({"console", "web", "--tail", "100"})).tail_bytes == 100U);
+}
+
+TEST_CASE("arguments: wrong usage asks for exit code 2, as JSON where asked") {
+  for (const auto& words : std::vector<std::vector<const char*>>{{},
+                                                                 {"frobnicate"},
+                                                                 {"info"},
+                                                                 {"policy"},
+                                                                 {"create", "--type", "hvm"},
+                                                                 {"create", "--memory", "lots"},
+                                                                 {"list", "--timeout", "0"}}) {
+    const auto parsed = parse(words);
+    REQUIRE(std::holds_alternative<ExitRequest>(parsed));
+    CHECK(std::get<ExitRequest>(parsed).code == 2);
+    CHECK(std::get<ExitRequest>(parsed).text.starts_with("ashlar: "));
+  }
+  const auto json = std::get<ExitRequest>(parse({"info", "--json"}));
+  CHECK(json.text.find("\"kind\":\"usage\"") != std::string::npos);
+}
+
+TEST_CASE("arguments: help is no error and shows an example") {
+  const auto help = std::get<ExitRequest>(parse({"create", "--help"}));
+  CHECK(help.code == 0);
+  CHECK(help.text.find("Example: ashlar create --name web") != std::string::npos);
+}

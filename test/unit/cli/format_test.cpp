@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <doctest/doctest.h>
+
+#include "ashlar/base/bytes.hpp"
+#include "ashlar/cli/format.hpp"
+#include "ashlar/cli/problem.hpp"
+#include "ashlar/cli/table.hpp"
+
+using namespace ashlar;
+using namespace ashlar::cli;
+
+namespace {
+
+ashlar_v1_Domain web() {
+  ashlar_v1_Domain domain{};
+  ipc::set_text(domain.name, "web");
+  domain.domid = 12;
+  domain.type = ashlar_v1_GuestType_GUEST_TYPE_PVH;
+  domain.state = ashlar_v1_DomainState_DOMAIN_STATE_RUNNING;
+  domain.vcpus = 2;
+  domain.memory_kib = 512 * 1024;
+  domain.cpu_time_ns = 1'260'000'000;
+  domain.serial = 7;
+  domain.initrds_count = 1;
+  ipc::set_text(domain.initrds[0].label, "initrd.img");
+  REQUIRE(ipc::set_bytes(domain.kernel.digests.sha1, *from_hex("00ff")));
+  return domain;
+}
+
+} // namespace
+
+TEST_CASE("table: columns are as wide as their widest cell, numbers to the right") {
+  CHECK(table({{"NAME"}, {"N", true}}, {{"a", "1"}, {"long", "100"}}) ==
+        "NAME    N\na       1\nlong  100\n");
+  CHECK(table({{"NAME"}, {"LABEL"}}, {}) == "NAME  LABEL\n");
+}
+
+TEST_CASE("format: the table of domains has the columns of xl's") {
+  CHECK(domains_table({web()}, false) == "NAME  DOMID  TYPE  VCPUS  MEM(MiB)  STATE    TIME(s)\n"
+                                         "web      12  pvh       2       512  running      1.2\n");
+}
+
+TEST_CASE("format: a domain's JSON has the documented keys") {
+  const auto json = domain_json(web());
+  CHECK(json["name"] == "web");
+  CHECK(json["memory_mib"] == 512);
+  CHECK(json["state"] == "running");
+  CHECK(json["kernel"]["sha1"] == "00ff");
+  CHECK(json["initrds"][0]["path"] == "initrd.img");
+  for (const char* key : {"type", "domid", "uuid", "vcpus", "max_memory_mib", "cmdline",
+                          "requester", "serial", "rule", "policy_digest"})
+    CHECK(json.contains(key));
+  CHECK(domains_json({web()}).is_array());
+}
+
+TEST_CASE("format: a record shows each event's content and digests") {
+  RecordParts record;
+  record.head.serial = 9;
+  ashlar_v1_RecordEvent event{};
+  ipc::set_text(event.type, "command_line");
+  REQUIRE(ipc::set_bytes(event.content, as_bytes("quiet\x1b[2J")));
+  REQUIRE(ipc::set_bytes(event.digests.sha256, *from_hex("abcd")));
+  record.events.push_back(event);
+  const std::string text = record_text(record);
+  CHECK(text.find("quiet\\x1b[2J") != std::string::npos);
+  CHECK(text.find("abcd") != std::string::npos);
+  const auto json = record_json(record);
+  CHECK(json["serial"] == 9);
+  CHECK(json["events"][0]["type"] == "command_line");
+  CHECK(json["events"][0]["sha256"] == "abcd");
+}
+
+TEST_CASE("format: JSON of bytes that are not UTF-8 is still JSON") {
+  CHECK(nlohmann::ordered_json::accept(json_text({{"a", "\xff"}})));
+}
+
+TEST_CASE("problem: a refusal names its rule, and its kind in JSON") {
+  ipc::Response final{};
+  final.which_part = ashlar_v1_Response_refusal_tag;
+  ipc::set_text(final.part.refusal.reason, "not from here");
+  ipc::set_text(final.part.refusal.rule, "web only");
+  const auto problem = problem_of(final);
+  REQUIRE(problem);
+  CHECK(problem->exit == ExitCode::refused);
+  CHECK(text_of(*problem) == "ashlar: refused: not from here (rule \"web only\")");
+  CHECK(json_of(*problem)["error"]["kind"] == "refused");
+  final.which_part = ashlar_v1_Response_done_tag;
+  CHECK_FALSE(problem_of(final));
+}

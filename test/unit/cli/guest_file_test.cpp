@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <doctest/doctest.h>
+
+#include "ashlar/cli/guest_file.hpp"
+#include "ashlar/cli/statements.hpp"
+
+using namespace ashlar;
+using namespace ashlar::cli;
+
+TEST_CASE("guest file: an xl.cfg file is read with all that Ashlar knows") {
+  const auto guest = read_guest_file(FIXTURES "/good.cfg");
+  REQUIRE(guest);
+  CHECK(guest->name == "web");
+  CHECK(guest->type == "pvh");
+  CHECK(guest->uuid == "6A0E1b2c-0000-4000-8000-000000000001");
+  CHECK(guest->kernel == "/boot/vmlinuz");
+  CHECK(guest->initrds == std::vector<std::string>{"/boot/initrd.img"});
+  CHECK(guest->command_line == "root=/dev/xvda1 ro console=hvc0 # not a comment");
+  CHECK(guest->memory_kib == 512U * 1024);
+  CHECK(guest->max_memory_kib == 1024U * 1024);
+  CHECK(guest->vcpus == 2U);
+  CHECK(guest->on_crash == "preserve");
+  CHECK_FALSE(guest->on_reboot);
+}
+
+TEST_CASE("guest file: what Ashlar cannot honour is named with its file, line and key") {
+  struct Bad {
+    const char* file;
+    const char* place;
+  };
+  for (const Bad& bad : {Bad{"disk", ":4: disk"}, Bad{"misspelt", ":3: memroy"},
+                         Bad{"hvm", ":3: builder"}, Bad{"hotplug", ":4: maxvcpus"},
+                         Bad{"memory", ":3: memory"}, Bad{"two_command_lines", ":3: cmdline"},
+                         Bad{"list", ":2: kernel"}, Bad{"syntax", ":1: config parsing error"}}) {
+    const std::string path = std::string(FIXTURES "/") + bad.file + ".cfg";
+    const auto guest = read_guest_file(path);
+    REQUIRE_FALSE(guest);
+    CAPTURE(guest.error().message());
+    CHECK(guest.error().message().find(path + bad.place) != std::string::npos);
+  }
+}
+
+TEST_CASE("guest file: one that is not there is not_found") {
+  CHECK(read_guest_file(FIXTURES "/none.cfg").error().code == ErrorCode::not_found);
+}
+
+TEST_CASE("statements: names are found outside quotes, brackets and comments, with their lines") {
+  const auto found =
+      statements_of("a = 'x; y = 1' # z = 2\n\nb=[ 'c = 3',\n 'd' ]; e += \"#\"\nf=1");
+  REQUIRE(found.size() == 4);
+  CHECK(found[0].key == "a");
+  CHECK(found[1].key == "b");
+  CHECK(found[2].key == "e");
+  CHECK(found[2].line == 4);
+  CHECK(found[3].key == "f");
+  CHECK(found[3].line == 5);
+}
