@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Recipes: what is in the appliance's, a toolstack domain's and a guest's initramfs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance import contents
+from appliance.archive import Archive
+from appliance.kernels import kernel
+
+HERE = Path(__file__).resolve().parent
+
+# The drivers of the appliance: access to Xen itself, and none for hardware. xen-gntalloc's limit is
+# the pages for vchan rings of all connections: 2 * 256 pages and a control page for each.
+APPLIANCE_MODULES = ("xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xenfs")
+MODULE_PARAMETERS = {"xen-gntalloc": "limit=32768"}
+TOOLSTACK_MODULES = APPLIANCE_MODULES
+
+BUILDER_SETTINGS = """\
+policy_directory = "/etc/ashlar/policy.d"
+boot_manifest = "/etc/ashlar/boot.toml"
+run_directory = "/run/ashlar"
+socket = "/run/ashlar/ashlar.sock"
+console_log_directory = "/var/log/xen/console"
+libexec_directory = "/usr/libexec/ashlar"
+"""
+
+BOOT_MANIFEST = """\
+[[domain]]
+name = "toolstack"
+type = "pv"
+vcpus = 1
+memory_mib = 512
+kernel = "/boot/ashlar/toolstack-vmlinuz"
+initrds = ["/boot/ashlar/toolstack-initrd"]
+command_line = "{command_line}"
+requester = true
+essential = true
+"""
+TOOLSTACK_COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=1"
+
+# Where the programs of the build directory go.
+PROGRAMS = {
+    "builder/inspector/ashlar-inspector": "/usr/libexec/ashlar/ashlar-inspector",
+    "builder/constructor/ashlar-constructor": "/usr/libexec/ashlar/ashlar-constructor",
+    "builder/broker/ashlar-builder": "/usr/sbin/ashlar-builder",
+}
+DEBUG_PROGRAMS = ("xenstore-ls", "xenstore-read", "xenstore-list", "xenstore-write",
+                  "xenstore-rm", "xenstore-chmod", "xenstore-watch")
+
+
+@dataclass
+class Appliance:
+    """What one appliance image holds besides the fixed parts."""
+
+    build: Path                                   # Meson's build directory
+    toolstack_kernel: Path = None                 # both or none: no boot manifest without them
+    toolstack_initrd: Path = None
+    policies: dict = field(default_factory=dict)  # file name -> text
+    debug: bool = False                           # shell and Xen's own tools
+    with_builder: bool = True                     # off for bringing up the parts below it
+    preload: Path = None                          # debug: a library for /etc/ld.so.preload
+    files: dict = field(default_factory=dict)     # debug: path -> bytes, text or host Path
+
+
+def write_appliance(target, recipe):
+    """Writes the initramfs of domain 0."""
+    archive = contents.skeleton()
+    contents.add_program(archive, recipe.build / "builder/init/ashlar-init", "/init")
+    for name in ("xenstored", "xenconsoled"):
+        contents.add_program(archive, contents.XEN_PROGRAMS / name)
+    # glibc's pthread_exit and pthread_cancel open it at run time: ldd does not list it.
+    contents.add_library(archive, contents.UNWINDER)
+    archive.directory("/var/log/xen/console")
+    lines = contents.add_modules(archive, kernel("6.1"), APPLIANCE_MODULES, MODULE_PARAMETERS)
+    archive.file("/etc/ashlar/modules", "\n".join(lines) + "\n")
+    if recipe.with_builder:
+        _add_builder(archive, recipe)
+    if recipe.debug:
+        _add_debug(archive, recipe)
+    return archive.write(target)
+
+
+def _add_builder(archive, recipe):
+    for source, path in PROGRAMS.items():
+        contents.add_program(archive, recipe.build / source, path)
+    archive.file("/etc/ashlar/builder.toml", BUILDER_SETTINGS)
+    for name, text in recipe.policies.items():
+        archive.file(f"/etc/ashlar/policy.d/{name}", text)
+    manifest = ""
+    if recipe.toolstack_kernel:
+        archive.file("/boot/ashlar/toolstack-vmlinuz", recipe.toolstack_kernel)
+        archive.file("/boot/ashlar/toolstack-initrd", recipe.toolstack_initrd)
+        manifest = BOOT_MANIFEST.format(command_line=TOOLSTACK_COMMAND_LINE)
+    archive.file("/etc/ashlar/boot.toml", manifest)
+
+
+def _add_debug(archive, recipe):
+    contents.add_program(archive, contents.XEN_PROGRAMS / "xl")
+    archive.link("/usr/sbin/xl", "../lib/xen-4.17/bin/xl")
+    archive.file("/etc/xen/xl.conf", "")
+    archive.directory("/var/lib/xen")
+    contents.add_program(archive, contents.XEN_PROGRAMS / "xenconsole")
+    for name in DEBUG_PROGRAMS:
+        contents.add_program(archive, f"/usr/bin/{name}")
+    if (recipe.build / "cli/ashlar").exists():
+        contents.add_program(archive, recipe.build / "cli/ashlar", "/usr/bin/ashlar")
+    for path, content in recipe.files.items():
+        archive.file(path, content, 0o755)
+    if recipe.preload:
+        path = f"/usr/lib/{recipe.preload.name}"
+        archive.program(path, recipe.preload)
+        for library in contents.libraries(recipe.preload):
+            contents.add_library(archive, library)
+        archive.file("/etc/ld.so.preload", path + "\n")
+    contents.add_busybox(archive)
+
+
+def write_toolstack(target, build, files, demo=None, extra_programs=None):
+    """Writes the initramfs of a toolstack domain.
+
+    `files` (path -> bytes or host Path) are the images that it will send; `demo` is a script that it
+    runs before it powers off, and without one it gives a root shell on its console.
+    `extra_programs` (path -> host Path) are added with their libraries.
+    """
+    archive = contents.skeleton()
+    archive.program("/init", HERE / "toolstack" / "init")
+    lines = contents.add_modules(archive, kernel("6.1-cloud"), TOOLSTACK_MODULES,
+                                 MODULE_PARAMETERS)
+    archive.file("/etc/modules", "\n".join(lines) + "\n")
+    programs = {"/usr/bin/ashlar": build / "cli/ashlar"} | (extra_programs or {})
+    for path, source in programs.items():
+        if source.exists():
+            contents.add_program(archive, source, path)
+    contents.add_library(archive, contents.UNWINDER)
+    for path, content in files.items():
+        archive.file(path, content)
+    if demo:
+        archive.program("/usr/libexec/demo", demo)
+    contents.add_busybox(archive)
+    return archive.write(target)
+
+
+def write_guest(target, extra=None):
+    """Writes a small guest's initramfs; `extra` (path -> text) makes it differ from others."""
+    archive = contents.skeleton()
+    archive.program("/init", HERE / "guest" / "init")
+    # Before busybox, whose own links would only signal process 1.
+    for name in ("poweroff", "reboot"):
+        archive.program(f"/usr/sbin/{name}", HERE / "guest" / "shutdown")
+    for path, text in (extra or {}).items():
+        archive.file(path, text)
+    contents.add_busybox(archive)
+    return archive.write(target)
+
+
+def write_extra_initrd(target, files):
+    """Writes an initramfs with nothing but `files` (path -> text): for guests with several."""
+    archive = Archive()
+    for path, text in files.items():
+        archive.file(path, text)
+    return archive.write(target)

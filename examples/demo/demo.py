@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The demo: a whole Xen host in QEMU, two guests built by Ashlar, two requests that it refuses.
+
+It checks what the builder recorded against the images on this machine, and its exit status says
+whether all was as asked. With --json the last line is one JSON object with what the builder recorded.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import shutil
+import string
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from appliance import images, qemu  # noqa: E402 (needs the path above)
+from appliance.kernels import kernel  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+OUT = ROOT / "out" / "demo"
+LIMIT_SECONDS = 600  # of the whole run in QEMU: about 60 are usual, more on a loaded machine
+
+# What toolstack.sh asks for.
+GUESTS = {
+    "web": {"type": "pv", "kernel": "web-vmlinuz", "cmdline": "console=hvc0 quiet guest_name=web"},
+    "db": {"type": "pvh", "kernel": "db-vmlinuz", "cmdline": "console=hvc0 quiet guest_name=db"},
+}
+INITRD = "guest-initrd"
+REFUSED = {
+    "command-line": "guest web with the command line \"console=hvc0 init=/bin/sh\"",
+    "changed-kernel": "guest web with a kernel of which one byte was changed",
+}
+DIGESTS = ("sha256", "sha384", "sha1")
+
+
+def say(text):
+    """One line for the person who looks on; standard output stays free for the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def make_images(build):
+    """Makes all images below OUT/images; gives the path of the appliance's."""
+    folder = OUT / "images"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copyfile(kernel("6.1-cloud").image, folder / "web-vmlinuz")
+    shutil.copyfile(kernel("6.12-cloud").image, folder / "db-vmlinuz")
+    images.write_guest(folder / INITRD)
+    sent = {f"/images/{name}": folder / name for name in ("web-vmlinuz", "db-vmlinuz", INITRD)}
+    toolstack = images.write_toolstack(folder / "toolstack-initrd", build, sent,
+                                       demo=HERE / "toolstack.sh")
+    values = {
+        "toolstack_kernel": digest(folder / "web-vmlinuz", "sha256"),
+        "toolstack_initrd": digest(toolstack, "sha256"),
+        "db_kernel": digest(folder / "db-vmlinuz", "sha256"),
+        "guest_initrd": digest(folder / INITRD, "sha256"),
+        "toolstack_command_line": images.TOOLSTACK_COMMAND_LINE,
+    }
+    policies = {file.name: string.Template(file.read_text()).substitute(values)
+                for file in sorted((HERE / "policy.d").glob("*.toml"))}
+    return images.write_appliance(folder / "appliance-initrd", images.Appliance(
+        build=build, toolstack_kernel=folder / "web-vmlinuz", toolstack_initrd=toolstack,
+        policies=policies))
+
+
+def digest(path, algorithm):
+    """The hexadecimal digest of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def boot(initrd, log):
+    """Boots the appliance and shows the demo's steps as they come; returns when it has powered off."""
+    command = qemu.qemu_command(qemu.unpack_xen(OUT), initrd, log,
+                                dom0_arguments="ashlar.relay=toolstack",
+                                limit_seconds=LIMIT_SECONDS)
+    log.write_text("")
+    started = time.monotonic()
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process, open(
+            log, encoding="utf-8", errors="replace") as lines:
+        try:
+            while process.poll() is None:
+                show_steps(lines, started)
+                time.sleep(0.1)
+            show_steps(lines, started)
+        except BaseException:  # whatever ends the demo must not leave QEMU behind
+            process.terminate()
+            raise
+    if process.returncode != 0:
+        raise SystemExit(f"the machine did not power off by itself within {LIMIT_SECONDS} s: "
+                         f"see {log}")
+
+
+def show_steps(lines, started):
+    """Shows the steps among the new lines of the log."""
+    while line := lines.readline():
+        if "toolstack| demo-step " in line:
+            text = line.split("demo-step ", 1)[1].strip()
+            say(f"  {time.monotonic() - started:5.1f} s  {text}")
+
+
+def read_answers(log):
+    """The toolstack domain's lines: ({key: (status, answer)}, {key: text})."""
+    answers, texts = {}, {}
+    for line in log.read_text(errors="replace").splitlines():
+        words = line.partition("toolstack| demo-")[2].strip().split(" ", 3)
+        if words[0] == "json":
+            answers[words[1]] = (int(words[2]), json.loads(words[3] if len(words) > 3 else "null"))
+        if words[0] == "text":
+            encoded = words[2] if len(words) > 2 else ""
+            texts[words[1]] = base64.b64decode(encoded).decode(errors="replace")
+    return answers, texts
+
+
+class Checks:
+    """Collects what differs from what was asked."""
+
+    def __init__(self):
+        self.failures = []
+
+    def equal(self, what, found, wanted):
+        """Notes a difference."""
+        if found != wanted:
+            self.failures.append(f"{what} is {found!r}, not {wanted!r}")
+
+
+def recorded_image(image, name):
+    """What the builder recorded for an image, with the host's path of the file that was sent."""
+    return {"path": str(OUT / "images" / name)} | {key: image.get(key) for key in DIGESTS}
+
+
+def check_image(checks, what, image):
+    """Compares the recorded digests with those of the file on this machine."""
+    for algorithm in DIGESTS:
+        checks.equal(f"the recorded {algorithm} of {what}", image[algorithm],
+                     digest(image["path"], algorithm))
+
+
+def read_guest(checks, name, answers, texts):
+    """One guest of the result, checked against what was asked."""
+    asked = GUESTS[name]
+    status, info = answers.get(f"info.{name}", (None, None))
+    if status != 0 or not info:
+        checks.failures.append(f"asking about guest {name} ended with {status}: {info}")
+        return None
+    guest = {key: info.get(key) for key in ("name", "type", "domid", "uuid", "cmdline")}
+    guest["kernel"] = recorded_image(info["kernel"], asked["kernel"])
+    guest["initrds"] = [recorded_image(image, INITRD) for image in info["initrds"]]
+    guest["state"] = info.get("state")
+    guest["console_tail"] = texts.get(f"console.{name}", "")
+    for key, wanted in (("name", name), ("type", asked["type"]), ("cmdline", asked["cmdline"]),
+                        ("state", "running")):
+        checks.equal(f"guest {name}: {key}", guest[key], wanted)
+    checks.equal(f"guest {name}: number of initrds", len(guest["initrds"]), 1)
+    for image in [guest["kernel"], *guest["initrds"]]:
+        check_image(checks, f"{image['path']} (guest {name})", image)
+    if f"guest-ready {name}" not in guest["console_tail"]:
+        checks.failures.append(f"guest {name} did not say \"guest-ready {name}\" on its console")
+    _, measurement = answers.get(f"measurement.{name}", (None, {}))
+    measured = [event["sha256"] for event in measurement.get("events", [])
+                if event["type"] in ("kernel", "initrd")]
+    checks.equal(f"the images in the measurement of guest {name}", measured,
+                 [image["sha256"] for image in [guest["kernel"], *guest["initrds"]]])
+    return guest
+
+
+def read_refusal(checks, key, answers):
+    """One refused request of the result."""
+    status, answer = answers.get(f"refused.{key}", (None, None))
+    error = (answer or {}).get("error", {})
+    checks.equal(f"the answer to {REFUSED[key]}", (status, error.get("kind")), (3, "refused"))
+    return {"request": REFUSED[key], "reason": error.get("reason") or error.get("message"),
+            "rule": error.get("rule")}
+
+
+def result_of(answers, texts):
+    """The result as --json prints it, and what was not as asked."""
+    checks = Checks()
+    _, version = answers.get("version", (None, {}))
+    requester = {key: (version or {}).get(key) for key in ("transport", "domid")}
+    checks.equal("the transport", requester["transport"], "vchan")
+    guests = [guest for name in GUESTS if (guest := read_guest(checks, name, answers, texts))]
+    refused = [read_refusal(checks, key, answers) for key in REFUSED]
+    _, after = answers.get("list-after", (None, None))
+    checks.equal("the list of domains after the guests were destroyed", after, [])
+    return {"requester": requester, "guests": guests, "refused": refused}, checks.failures
+
+
+def summary(result):
+    """The result for people."""
+    lines = [f"the toolstack is domain {result['requester']['domid']}, "
+             f"connected by {result['requester']['transport']}"]
+    for guest in result["guests"]:
+        lines.append(f"guest {guest['name']}: {guest['type']}, domain {guest['domid']}, "
+                     f"{guest['state']}, command line \"{guest['cmdline']}\"")
+        for image in [guest["kernel"], *guest["initrds"]]:
+            lines.append(f"  sha256 {image['sha256']}  {Path(image['path']).relative_to(ROOT)}")
+    for refusal in result["refused"]:
+        lines.append(f"refused: {refusal['request']}")
+        lines.append(f"  {refusal['reason']}")
+    return "\n".join(lines)
+
+
+def main():
+    """Runs the demo; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--keep", action="store_true", help="keep the appliance's image")
+    parser.add_argument("--build", type=Path, default=ROOT / "build", help="Meson's build directory")
+    options = parser.parse_args()
+    say("making the images")
+    initrd = make_images(options.build)
+    log = OUT / "console.log"
+    say(f"booting Xen and the appliance in QEMU (its console: {log.relative_to(ROOT)})")
+    boot(initrd, log)
+    result, failures = result_of(*read_answers(log))
+    if not options.keep:
+        initrd.unlink()
+    print(summary(result), file=sys.stderr if options.json else sys.stdout, flush=True)
+    for failure in failures:
+        say(f"NOT AS ASKED: {failure}")
+    if failures:
+        say(f"the console's log is {log}")
+    else:
+        say("all as asked: the recorded digests are those of the files on this machine")
+    if options.json:
+        print(json.dumps(result))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

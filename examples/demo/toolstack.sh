@@ -1,0 +1,68 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What the demo's toolstack domain asks of the builder. demo.py reads the lines that start with "demo-":
+#   demo-step TEXT                 what happens next
+#   demo-json KEY STATUS JSON      what `ashlar … --json` printed, on one line
+#   demo-text KEY BASE64           a console's text
+
+KERNEL=/images/web-vmlinuz
+INITRD=/images/guest-initrd
+
+step() {
+    echo "demo-step $*"
+}
+
+ask() {
+    key=$1
+    shift
+    ashlar "$@" --json >/tmp/answer 2>/tmp/error
+    status=$?
+    [ -s /tmp/error ] && sed 's/^/demo-note /' /tmp/error
+    echo "demo-json $key $status $(tr -d '\n' </tmp/answer)"
+    return "$status"
+}
+
+wait_for_guest() {
+    tries=0
+    while [ "$tries" -lt 60 ]; do
+        ashlar console "$1" --tail 4000 >/tmp/console 2>/tmp/error
+        grep -q "guest-ready $1" /tmp/console && break
+        tries=$((tries + 1))
+        sleep 2
+    done
+    echo "demo-text console.$1 $(base64 </tmp/console | tr -d '\n')"
+}
+
+step "asking the builder who it takes this domain for"
+ask version version
+step "building guest web: PV, Debian's 6.1 cloud kernel"
+ask create.web create --name web --type pv --kernel "$KERNEL" --initrd "$INITRD" \
+    --cmdline "console=hvc0 quiet guest_name=web" --memory 256 --vcpus 1
+step "building guest db: PVH, Debian's 6.12 cloud kernel"
+ask create.db create --name db --type pvh --kernel /images/db-vmlinuz --initrd "$INITRD" \
+    --cmdline "console=hvc0 quiet guest_name=db" --memory 256 --vcpus 1
+step "asking for a guest whose command line nobody approved"
+ask refused.command-line create --name web --type pv --kernel "$KERNEL" --initrd "$INITRD" \
+    --cmdline "console=hvc0 init=/bin/sh" --memory 256 --vcpus 1
+step "asking for a guest whose kernel was changed by one byte"
+cp "$KERNEL" /tmp/changed-vmlinuz
+byte=$(dd if="$KERNEL" bs=1 skip=1000000 count=1 2>/dev/null | od -An -tu1)
+# shellcheck disable=SC2059 # the format is the octal escape of one byte
+printf "\\$(printf %o $((byte ^ 1)))" |
+    dd of=/tmp/changed-vmlinuz bs=1 seek=1000000 conv=notrunc 2>/dev/null
+ask refused.changed-kernel create --name web --type pv --kernel /tmp/changed-vmlinuz \
+    --initrd "$INITRD" --cmdline "console=hvc0 quiet guest_name=web" --memory 256 --vcpus 1
+step "waiting until both guests say that they are up"
+wait_for_guest web
+wait_for_guest db
+step "reading what the builder recorded"
+ask list list
+for guest in web db; do
+    ask "info.$guest" info "$guest"
+    ask "measurement.$guest" measurement "$guest"
+done
+step "destroying both guests"
+ask destroy.web destroy web
+ask destroy.db destroy db
+ask list-after list
+step "powering off"

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the system tests boot: images, the policy, and what must be as before after each test."""
+
+import functools
+import hashlib
+import string
+import time
+from pathlib import Path
+
+from appliance import images, repack
+from appliance.kernels import kernel
+from machine import Machine
+
+HERE = Path(__file__).resolve().parent
+OUT = HERE.parent.parent / "out" / "system"
+POLICY = HERE / "policy"
+SETTLE_SECONDS = 20  # a destroyed domain's pages and nodes go a moment after the answer
+
+# The images in the toolstack domain, by name below /images.
+CHANGED_BYTE = 1_000_000  # offset of the byte that "changed" differs in from "pv"
+TRUNCATED_BYTES = 2_000_000
+
+
+class Images:
+    """Makes the images once for all test files."""
+
+    def __init__(self, build):
+        self.build = build
+        self.folder = OUT / "images"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lz4 = kernel("6.1-cloud").image
+        self.kernels = {"pv": lz4, "pvh": kernel("6.12-cloud").image}
+        self.kernels |= {f"payload-{name}": path
+                         for name, path in repack.all_payloads(lz4, self.folder).items()}
+        self.kernels["changed"] = self._edited("changed", lz4, _flip_byte)
+        self.kernels["truncated"] = self._edited("truncated", lz4, lambda b: b[:TRUNCATED_BYTES])
+        self.initrds = {
+            "guest": images.write_guest(self.folder / "guest"),
+            "extra-1": images.write_extra_initrd(self.folder / "extra-1", {"/extra-1": "one"}),
+            "extra-2": images.write_extra_initrd(self.folder / "extra-2", {"/extra-2": "two"}),
+        }
+
+    @functools.cache
+    def toolstack(self, kernels):
+        """The toolstack domain's initramfs: a shell, every initrd and the named kernels to send."""
+        sent = {name: self.kernels[name] for name in kernels} | self.initrds
+        files = {f"/images/{name}": path for name, path in sent.items()}
+        programs = {"/usr/bin/ashlar-rogue": self.build / "test/system/client/ashlar-rogue"}
+        return images.write_toolstack(self.folder / f"toolstack-{len(kernels)}-{kernels[0]}",
+                                      self.build, files, extra_programs=programs)
+
+    def policies(self, toolstack):
+        """The tests' policy files, with the digests of these images and of `toolstack`.
+
+        The image "changed" stays out: nobody approved it.
+        """
+        known = self.kernels | self.initrds | {
+            "toolstack_kernel": self.kernels["pv"], "toolstack_initrd": toolstack}
+        values = {name.replace("-", "_"): sha256(path) for name, path in known.items()}
+        values["toolstack_command_line"] = images.TOOLSTACK_COMMAND_LINE
+        return {file.name: string.Template(file.read_text()).substitute(values)
+                for file in sorted(POLICY.glob("*.toml"))}
+
+    def _edited(self, name, source, edit):
+        target = self.folder / name
+        target.write_bytes(edit(bytearray(source.read_bytes())))
+        return target
+
+
+def sha256(path):
+    """The hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flip_byte(content):
+    content[CHANGED_BYTE] ^= 1
+    return content
+
+
+def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arguments="",
+         files=None, memory_mib=4096):
+    """A machine with the debug appliance. Without the builder there is no toolstack domain either.
+
+    `kernels` are those that the toolstack domain has below /images; `preload` names a library of the
+    build directory for every program of the appliance; `files` (path -> content) go into it.
+    """
+    toolstack = made.toolstack(tuple(kernels)) if builder else None
+    initrd = images.write_appliance(made.folder / f"appliance-{name}", images.Appliance(
+        build=made.build, debug=True, with_builder=builder,
+        toolstack_kernel=made.kernels["pv"] if builder else None, toolstack_initrd=toolstack,
+        policies=made.policies(toolstack) if builder else {},
+        preload=made.build / preload if preload else None, files=files or {}))
+    if not builder:
+        dom0_arguments += " ashlar.builder=manual"
+    return Machine(initrd, OUT / f"{name}.log", memory_mib, dom0_arguments, toolstack=builder)
+
+
+STATE_COMMAND = """\
+echo "domains: $(xl list | tail -n +2 | awk '{print $1}' | sort | tr '\\n' ' ')"
+echo "xenstore domains: $(xenstore-list /local/domain | sort -n | tr '\\n' ' ')"
+echo "xenstore vm: $(xenstore-list /vm 2>/dev/null | wc -l)"
+echo "xenstore libxl: $(xenstore-list /libxl 2>/dev/null | wc -l)"
+# Each connection is a node below its client's directory, which may stay as long as the client lives.
+rings=/local/domain/0/data/ashlar
+for d in $(xenstore-list $rings 2>/dev/null); do
+    xenstore-list $rings/$d
+    xenstore-read /local/domain/$d/name >/dev/null 2>&1 || echo "$d is gone"
+done | wc -l | sed 's/^/vchan nodes: /'
+echo "builders: $(pidof ashlar-builder | wc -w)"
+echo "builder's children: $(pidof ashlar-inspector ashlar-constructor | wc -w)"
+"""
+
+
+def state(machine):
+    """What must not change over a test, as one text. /libxl and /vm count entries: names are random."""
+    return machine.dom0.check(STATE_COMMAND)
+
+
+def settled_state(machine, wanted):
+    """The state, once it is as wanted or a bounded wait is over."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while (found := state(machine)) != wanted and time.monotonic() < end:
+        time.sleep(0.5)
+    return found
+
+
+def difference(before, after):
+    """Which lines of the state differ, or nothing."""
+    lines = [f"left behind: {new} (before: {old})"
+             for old, new in zip(before.splitlines(), after.splitlines()) if old != new]
+    return "\n".join(lines) or None

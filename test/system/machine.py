@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A machine with real Xen in QEMU (software emulation, no KVM), and shells in two of its domains.
+
+Serial line 1 is Xen's and domain 0's console and goes to a log file. In debug images, line 2 is a root
+shell in domain 0, and line 3 is connected, inside domain 0, with the toolstack domain's console.
+"""
+
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from appliance.qemu import MEMORY_MIB, qemu_command, unpack_xen
+from shell import Shell, ShellError
+
+BOOT_SECONDS = 180  # a limit for a loaded machine; 4 to 8 are usual
+
+
+class Machine:
+    """One boot of an appliance image with the debug tools. Use it in a with statement."""
+
+    def __init__(self, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", toolstack=True):
+        self.log = Path(log)
+        self._directory = tempfile.TemporaryDirectory(prefix="ashlar-machine-")
+        work = Path(self._directory.name)
+        lines = {"dom0": work / "dom0.sock", "toolstack": work / "toolstack.sock"}
+        command = qemu_command(unpack_xen(work), initrd, self.log, memory_mib,
+                               f"ashlar.shell=ttyS1 {dom0_arguments}")
+        command += ["-serial", f"unix:{lines['dom0']},server=on,wait=off"]
+        # The legacy port's interrupt 4 is Xen's for its own console: this one gets 5.
+        command += ["-chardev", f"socket,id=line3,path={lines['toolstack']},server=on,wait=off",
+                    "-device", "isa-serial,chardev=line3,index=2,iobase=0x3e8,irq=5"]
+        self._has_toolstack = toolstack
+        self._lines = lines
+        self._bridged = None
+        self.dom0 = None
+        self.toolstack = None
+        # A group of its own, so that a Ctrl-C of the terminal reaches the test first.
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                         stderr=subprocess.PIPE, start_new_session=True)
+
+    def __enter__(self):
+        try:
+            self._connect()
+            self.dom0.wait_ready(BOOT_SECONDS, self.alive)
+            if self._has_toolstack:
+                self.attach_toolstack()
+        except (ShellError, OSError) as error:
+            self.stop()
+            raise ShellError(f"{error}\n{self.log_tail()}") from error
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
+
+    def alive(self):
+        """Does QEMU still run?"""
+        return self._process.poll() is None
+
+    def wait_off(self, timeout=60):
+        """Waits until the machine has powered itself off."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise ShellError(f"the machine still runs after {timeout} s\n{self.log_tail()}") from None
+
+    def stop(self):
+        """Ends QEMU and removes the sockets."""
+        for shell in (self.dom0, self.toolstack):
+            if shell:
+                shell.close()
+        if self.alive():
+            self._process.terminate()
+            self._process.wait(20)
+        self._process.stderr.close()
+        self._directory.cleanup()
+
+    def log_text(self):
+        """What Xen and domain 0 wrote to the console so far."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return text.replace("\r", "")
+
+    def log_tail(self, lines=30):
+        """The end of the console log, with its path, for error messages."""
+        written = [line for line in self.log_text().splitlines() if line.strip()]
+        tail = "\n".join(written[-lines:])
+        return f"--- end of {self.log} ---\n{tail}"
+
+    def attach_toolstack(self, timeout=BOOT_SECONDS):
+        """Connects the third line with the toolstack domain's console, and waits for its shell.
+
+        To be called again after the toolstack domain was started anew.
+        """
+        tty = self.dom0.wait_for(
+            "for d in $(xenstore-list /local/domain); do "
+            "[ \"$(xenstore-read /local/domain/$d/name)\" = toolstack ] && "
+            "xenstore-read /local/domain/$d/console/tty && exit 0; done; exit 1", timeout).strip()
+        if self._bridged:
+            self.dom0.run(f"kill {self._bridged}")
+        self._bridged = self.dom0.check(
+            f"stty -F /dev/ttyS2 raw -echo; stty -F {tty} raw -echo\n"
+            f"cat {tty} >/dev/ttyS2 2>/dev/null & echo -n $!\n"
+            f"cat /dev/ttyS2 >{tty} 2>/dev/null & echo \" $!\"").strip()
+        self.toolstack.wait_ready(timeout, self.alive)
+
+    def _connect(self):
+        end = time.monotonic() + 20
+        while not all(path.exists() for path in self._lines.values()):
+            if not self.alive():
+                raise ShellError("QEMU did not start: "
+                                 + self._process.stderr.read().decode(errors="replace"))
+            if time.monotonic() > end:
+                raise ShellError("QEMU made no serial lines within 20 s")
+            time.sleep(0.05)
+        self.dom0 = Shell("domain 0", self._lines["dom0"])
+        self.toolstack = Shell("toolstack domain", self._lines["toolstack"])

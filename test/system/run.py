@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs the system tests: each file test_*.py boots a machine, and each function test_* in it is a test.
+
+A test takes the machine and raises when something is wrong; the first line of its docstring is its name.
+A file may set BOOT, the options of fixture.boot(). After each test the harness
+compares the machine with how it was before: domains, xenstore, the builder and its children.
+Whatever a test leaves behind fails that test.
+"""
+
+import argparse
+import importlib.util
+import sys
+import time
+import traceback
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path[:0] = [str(ROOT), str(HERE)]
+
+import fixture  # noqa: E402 (needs the path above)
+from appliance import qemu  # noqa: E402
+from shell import ShellError  # noqa: E402
+
+EXIT_SKIPPED = 77  # Meson's
+
+
+class Runner:
+    """Runs the tests of all files and counts."""
+
+    def __init__(self, images, only):
+        self._images = images
+        self._only = only
+        self.passed = 0
+        self.failed = 0
+
+    def run_file(self, path):
+        """Runs the tests of one file, on as few boots as possible."""
+        module = load(path)
+        tests = [(name, function) for name, function in vars(module).items()
+                 if name.startswith("test_") and callable(function)
+                 and self._only in f"{path.stem}.{name}"]
+        options = getattr(module, "BOOT", {})
+        while tests:
+            print(f"{path.stem}: booting", flush=True)
+            try:
+                with fixture.boot(self._images, path.stem, **options) as machine:
+                    self._run_on(machine, path.stem, tests)
+            except ShellError as error:
+                # Without a machine the first test that is left has no chance; try the next anew.
+                if tests:
+                    self._report(path.stem, *tests.pop(0), 0, str(error))
+
+    def _run_on(self, machine, group, tests):
+        """Runs tests, and takes them off the list, until one leaves a machine that is of no more use."""
+        before = fixture.state(machine)
+        while tests:
+            name, function = tests.pop(0)
+            started = time.monotonic()
+            problem = attempt(function, machine)
+            usable = machine.alive()
+            if usable and getattr(function, "ends_machine", False):
+                problem = problem or "the machine still runs"
+            if usable:
+                try:
+                    after = fixture.settled_state(machine, before)
+                except ShellError as error:
+                    problem, usable = problem or f"the machine does not answer: {error}", False
+                else:
+                    problem = problem or fixture.difference(before, after)
+                    before = after
+            elif not getattr(function, "ends_machine", False):
+                problem = problem or "the machine stopped"
+            self._report(group, name, function, time.monotonic() - started, problem, machine)
+            if not usable or getattr(function, "ends_machine", False):
+                return
+
+    def _report(self, group, name, function, seconds, problem, machine=None):
+        title = (function.__doc__ or name).splitlines()[0].rstrip(".")
+        verdict = "FAIL" if problem else "ok"
+        print(f"{verdict:4} {group}: {title} ({seconds:.1f} s)", flush=True)
+        if problem:
+            self.failed += 1
+            print("\n".join(f"     {line}" for line in problem.splitlines()))
+            if machine:
+                print(machine.log_tail(), flush=True)
+        else:
+            self.passed += 1
+
+
+def attempt(function, machine):
+    """Runs one test; gives what went wrong, or nothing."""
+    try:
+        function(machine)
+    except Exception as error:  # a test may fail in any way; the others still run
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+    return None
+
+
+def load(path):
+    """The test file as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main():
+    """Runs what was asked for; gives the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=Path, default=ROOT / "build", help="Meson's build directory")
+    parser.add_argument("--only", default="", help="tests whose FILE.FUNCTION contains this")
+    options = parser.parse_args()
+    if reason := qemu.available():
+        print(f"skipped: {reason}: run ./dev setup")
+        return EXIT_SKIPPED
+    print("making the images", flush=True)
+    runner = Runner(fixture.Images(options.build.resolve()), options.only)
+    for path in sorted(HERE.glob("test_*.py")):
+        runner.run_file(path)
+    print(f"{runner.passed} passed, {runner.failed} failed", flush=True)
+    return 0 if runner.passed and not runner.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A root shell in a domain, driven over a serial line that QEMU shows as a Unix socket."""
+
+import base64
+import itertools
+import re
+import socket
+import time
+
+
+class ShellError(Exception):
+    """The shell did not answer in time, or a command that had to work did not."""
+
+
+class Shell:
+    """Runs commands one by one. Each runs in a shell of its own, with /dev/null as its input."""
+
+    # The line discipline takes 4096 bytes a line; base64 is on one line with a short frame.
+    LINE = 3000
+
+    def __init__(self, name, path):
+        self.name = name
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._socket.settimeout(0.2)
+        self._buffer = b""
+        self._numbers = itertools.count(1)
+
+    def close(self):
+        """Lets go of the line."""
+        self._socket.close()
+
+    def wait_ready(self, timeout, alive=lambda: True):
+        """Waits until a shell answers; makes it a quiet one: no echo, no prompt, no line editing."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end and alive():
+            # A shell whose output is a pipe is not interactive.
+            self._send("stty -echo; sh 2>&1 | cat\n")
+            self._send('echo "<<up"">>"\n')
+            if self._read_until(rb"<<up>>", 2) is not None:
+                # Earlier tries may have queued more of the same: leave them behind.
+                self.run("true", timeout=20)
+                return
+        raise ShellError(f"{self.name}: no shell answered within {timeout} s")
+
+    def run(self, command, timeout=30):
+        """Runs a command; gives its exit status and its output (both streams, as text)."""
+        number = next(self._numbers)
+        text = base64.b64encode(command.encode()).decode()
+        variable = ""
+        for at in range(0, len(text), self.LINE):
+            variable = f"c{number}"
+            self._send(f'{variable}="${{{variable}}}{text[at:at + self.LINE]}"\n')
+        self._send(f'echo "<<be""gin {number}>>"; '
+                   f'sh -c "$(echo ${variable} | base64 -d)" </dev/null; '
+                   f'echo "<<e""nd {number} $?>>"; unset {variable}\n')
+        found = self._read_until(
+            rb"<<begin %d>>\r?\n(.*?)<<end %d (\d+)>>" % (number, number), timeout)
+        if found is None:
+            raise ShellError(f"{self.name}: {command!r} did not end within {timeout} s; it wrote "
+                             f"{self._buffer[-2000:].decode(errors='replace')!r}")
+        output = found.group(1).decode(errors="replace").replace("\r\n", "\n")
+        return int(found.group(2)), output
+
+    def check(self, command, timeout=30):
+        """Runs a command that must succeed; gives its output."""
+        status, output = self.run(command, timeout)
+        if status != 0:
+            raise ShellError(f"{self.name}: {command!r} ended with status {status}: {output}")
+        return output
+
+    def wait_for(self, command, timeout=30):
+        """Repeats a command until it succeeds; gives its output."""
+        end = time.monotonic() + timeout
+        while True:
+            status, output = self.run(command, timeout)
+            if status == 0:
+                return output
+            if time.monotonic() > end:
+                raise ShellError(f"{self.name}: {command!r} did not succeed within {timeout} s: "
+                                 f"{output}")
+            time.sleep(0.2)
+
+    def _send(self, text):
+        try:
+            self._socket.sendall(text.encode())
+        except OSError as error:
+            raise ShellError(f"{self.name}: the line is gone: {error}") from error
+
+    def _read_until(self, pattern, timeout):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            found = re.search(pattern, self._buffer, re.DOTALL)
+            if found:
+                self._buffer = self._buffer[found.end():]
+                return found
+            try:
+                data = self._socket.recv(65536)
+            except TimeoutError:
+                continue
+            if not data:
+                raise ShellError(f"{self.name}: the line was closed; has the machine stopped?")
+            self._buffer += data
+        return None

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The way of one guest through the builder, from the toolstack domain and from domain 0."""
+
+import json
+
+CREATE = ("ashlar create --name {name} --type {type} --kernel /images/{type} "
+          "--initrd /images/guest --memory 256 --vcpus 1 --json "
+          "--cmdline 'console=hvc0 quiet guest_name={name}'")
+
+
+def test_toolstack_is_known(machine):
+    """The builder knows the toolstack domain by its domid, over vchan."""
+    version = json.loads(machine.toolstack.check("ashlar version --json", 60))
+    assert version["transport"] == "vchan", version
+    assert version["requester"] == "toolstack", version
+    listed = machine.dom0.check("xenstore-read /local/domain/%d/name" % version["domid"])
+    assert listed.strip() == "toolstack", listed
+
+
+def test_guest_lives_and_dies(machine):
+    """A PV guest is built, boots to user space, is seen by xl, and is gone when destroyed."""
+    machine.toolstack.check(CREATE.format(name="one", type="pv"), 120)
+    machine.toolstack.wait_for("ashlar console one --tail 4000 | grep 'guest-ready one'", 120)
+    assert "one " in machine.dom0.check("xl list")
+    machine.toolstack.check("ashlar destroy one", 60)
+    assert json.loads(machine.toolstack.check("ashlar list --json", 60)) == []
+
+
+def test_denied_name(machine):
+    """A deny rule's refusal has exit status 3 and names the rule."""
+    status, output = machine.toolstack.run(CREATE.format(name="forbidden-1", type="pv"), 120)
+    assert status == 3, (status, output)
+    assert json.loads(output)["error"]["rule"] == "no guest is called forbidden", output
+
+
+def test_builder_restart(machine):
+    """A killed builder is started again, and a guest built before goes on under it."""
+    machine.toolstack.check(CREATE.format(name="stays", type="pv"), 120)
+    old = machine.dom0.check("pidof ashlar-builder").split()[0]
+    machine.dom0.check(f"kill -KILL {old}")
+    machine.dom0.wait_for(f"pidof ashlar-builder | grep -v '^{old}$'", 60)
+    info = json.loads(machine.toolstack.wait_for("ashlar info stays --json", 60))
+    assert info["state"] == "running", info
+    machine.toolstack.check("ashlar destroy stays", 60)
