@@ -14,8 +14,9 @@ constexpr const char* console_buffer_limit = "1048576";
 ///
 /// A translated Linux guest compares this with the memory that it finds in its map, and takes the
 /// difference for memory that was never populated: it would balloon down by that much at once. The
-/// whole map of our PVH guests is populated, so the two must be equal; how far the guest may grow
-/// later is Xen's limit on the domain. A PV guest takes it as it is.
+/// whole map of our PVH guests is populated, so the two must be equal. How far the guest may grow
+/// later is Xen's limit on the domain (Linux adds such memory by hotplug, and its user space has to
+/// bring it online). A PV guest takes the figure as it is.
 std::uint64_t static_max_kib(const measure::DomainConfiguration& configuration) {
   return configuration.type == measure::GuestType::pvh ? configuration.memory_kib
                                                        : configuration.max_memory_kib;
