@@ -39,8 +39,8 @@ std::optional<std::uint32_t> requesting_domid(std::string_view path) {
   return domid;
 }
 
-/// A domain that could connect is gone: its watch, and what is left of its vchans' nodes (closing a vchan
-/// removes them one by one, but not the directory that they were in).
+/// A domain that could connect is gone: its watch, and what is left of its vchans' nodes (closing a
+/// vchan removes them one by one, but not the directory that they were in).
 void forget_requests(xen::Store& store, std::uint32_t domid) {
   static_cast<void>(store.unwatch(requests_path(domid)));
   const std::string served = fmt::format("/local/domain/{}/data/ashlar/{}", builder_domid, domid);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What the broker tells a constructor process to build, and what it answers.
 //
-// Process contract of ashlar-constructor (no arguments, environment empty, or ASHLAR_LOG_LEVEL=debug):
+// Process contract of ashlar-constructor (no arguments, environment empty, or
+// ASHLAR_LOG_LEVEL=debug):
 //   fd 3  the sealed, encoded Plan
 //   fd 4  write end of a pipe: one encoded Outcome, then end of file
 //   fd 5  the sealed plain ELF kernel

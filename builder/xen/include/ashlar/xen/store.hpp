@@ -30,7 +30,8 @@ public:
   /// Removes a node and all below it; a node that is not there is success.
   [[nodiscard]] virtual Status remove(const std::string& path) = 0;
 
-  /// Removes every node that the constructor wrote for a domain: /local/domain/N, /vm/UUID, /libxl/N.
+  /// Removes every node that the constructor wrote for a domain: /local/domain/N, /vm/UUID,
+  /// /libxl/N.
   [[nodiscard]] virtual Status remove_domain(std::uint32_t domid, const measure::Uuid& uuid) = 0;
   /// Writes control/shutdown ("poweroff" or "reboot") for the guest to act on.
   [[nodiscard]] virtual Status request_shutdown(std::uint32_t domid, const std::string& how) = 0;
