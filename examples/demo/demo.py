@@ -176,7 +176,8 @@ def read_refusal(checks, key, answers):
     error = (answer or {}).get("error", {})
     checks.equal(f"the answer to {REFUSED[key]}", (status, error.get("kind")), (3, "refused"))
     return {"request": REFUSED[key], "reason": error.get("reason") or error.get("message"),
-            "rule": error.get("rule")}
+            # No rule's name: what no rule allows is refused.
+            "rule": error.get("rule") or "default deny"}
 
 
 def result_of(answers, texts):

@@ -127,6 +127,12 @@ Status check_limits(const GuestRequest& request) {
     return limit_failure("checking the command line",
                          fmt::format("it has {} bytes", request.command_line.size()),
                          fmt::format("{} bytes", constructor::max_command_line_bytes));
+  if (configuration.type == measure::GuestType::pv &&
+      request.command_line.size() > constructor::max_pv_command_line_bytes)
+    return limit_failure("checking the command line",
+                         fmt::format("it has {} bytes: a PV guest's start info holds no more",
+                                     request.command_line.size()),
+                         fmt::format("{} bytes", constructor::max_pv_command_line_bytes));
   if (request.initrds.size() > constructor::max_initrds)
     return limit_failure("checking the initrds",
                          fmt::format("there are {}", request.initrds.size()),

@@ -45,8 +45,11 @@ Status Domains::unpause(std::uint32_t domid) {
   const Domain* domain = find(domid);
   if (!domain)
     return failure(ErrorCode::not_found, fmt::format("unpausing domain {}", domid), "it is gone");
-  TRY(journal_.started(domain->record.serial));
-  return hypervisor_.unpause(domid);
+  const std::uint64_t serial = domain->record.serial;
+  TRY(hypervisor_.unpause(domid));
+  // After the call: a crash in between lets recovery unpause once more, which changes nothing. The
+  // other way round it would leave the guest paused for ever.
+  return journal_.started(serial);
 }
 
 Status Domains::pause(std::uint32_t domid) {

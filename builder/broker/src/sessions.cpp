@@ -39,13 +39,27 @@ std::optional<std::uint32_t> requesting_domid(std::string_view path) {
   return domid;
 }
 
-/// A domain that could connect is gone: its watch, and what is left of its vchans' nodes (closing a
-/// vchan removes them one by one, but not the directory that they were in).
-void forget_requests(xen::Store& store, std::uint32_t domid) {
-  static_cast<void>(store.unwatch(requests_path(domid)));
+/// The same domain, or the same user in whatever process.
+bool same_peer(const ipc::TransportPeer& one, const ipc::TransportPeer& other) {
+  const auto* domain = std::get_if<ipc::VchanPeer>(&one);
+  const auto* other_domain = std::get_if<ipc::VchanPeer>(&other);
+  if (domain || other_domain)
+    return domain && other_domain && domain->domid == other_domain->domid;
+  return std::get<ipc::UnixPeer>(one).uid == std::get<ipc::UnixPeer>(other).uid;
+}
+
+/// Removes what is left of a domain's vchans: closing one removes its nodes but not the directory
+/// that they were in, and a builder that was killed closed none.
+void remove_rings(xen::Store& store, std::uint32_t domid) {
   const std::string served = fmt::format("/local/domain/{}/data/ashlar/{}", builder_domid, domid);
   if (const Status removed = store.remove(served); !removed)
     log::warning("{}", removed.error().message());
+}
+
+/// A domain that could connect is gone.
+void forget_requests(xen::Store& store, std::uint32_t domid) {
+  static_cast<void>(store.unwatch(requests_path(domid)));
+  remove_rings(store, domid);
 }
 
 } // namespace
@@ -67,23 +81,21 @@ void Sessions::accept() {
     return log::warning("{}", transport.error().message());
   if (!*transport)
     return;
-  if (const std::string reason = no_room(std::nullopt); !reason.empty())
-    return log::warning("a connection on the Unix socket is closed: {}", reason);
   const auto peer = std::get<ipc::UnixPeer>((*transport)->peer());
+  if (const std::string reason = no_room(peer); !reason.empty())
+    return log::warning("a connection of uid {} is closed: {}", peer.uid, reason);
   add(std::move(*transport), policy::ProcessPeer{peer.uid, peer.gid});
 }
 
-std::string Sessions::no_room(std::optional<std::uint32_t> domid) const {
+std::string Sessions::no_room(const ipc::TransportPeer& peer) const {
   if (sessions_.size() >= max_connections)
     return fmt::format("the builder has {} connections, as many as it takes", sessions_.size());
-  if (!domid)
-    return {};
-  const auto own = std::ranges::count_if(sessions_, [domid](const auto& entry) {
-    const auto* peer = std::get_if<ipc::VchanPeer>(&entry.second->transport_peer());
-    return peer && peer->domid == *domid;
+  // One peer must not be able to keep all others out.
+  const auto own = std::ranges::count_if(sessions_, [&peer](const auto& entry) {
+    return same_peer(entry.second->transport_peer(), peer);
   });
-  if (static_cast<std::size_t>(own) >= max_connections_per_domain)
-    return fmt::format("this domain has {} connections, as many as it may", own);
+  if (static_cast<std::size_t>(own) >= max_connections_per_peer)
+    return fmt::format("it has {} connections, as many as one domain or user may", own);
   return {};
 }
 
@@ -110,6 +122,7 @@ void Sessions::domains_changed() {
   for (const std::uint32_t domid : wanted) {
     if (watched_.contains(domid))
       continue;
+    remove_rings(services_.store, domid); // nobody is connected yet: they are a predecessor's
     if (const Status watching = services_.store.watch(requests_path(domid)); !watching)
       log::error("domain {} will not be able to connect: {}", domid, watching.error().message());
   }
@@ -138,7 +151,7 @@ void Sessions::open_vchan(std::uint32_t domid, const std::string& token) {
   const Domain* domain = services_.domains.find(domid);
   if (!domain)
     return;
-  std::string reason = no_room(domid);
+  std::string reason = no_room(ipc::VchanPeer{domid});
   if (reason.empty()) {
     Result<std::unique_ptr<ipc::Transport>> transport =
         ipc::serve_vchan(domid, ipc::vchan_server_path(builder_domid, domid, token));

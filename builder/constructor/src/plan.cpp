@@ -22,10 +22,6 @@ static_assert(2 * max_text_bytes + 64 <= max_outcome_bytes);
 
 // Domids from here on are no domains (DOMID_FIRST_RESERVED of xen/include/public/xen.h).
 constexpr std::uint32_t first_reserved_domid = 0x7ff0;
-// A PV guest's command line lies in start_info, which has 1024 bytes for it (MAX_GUEST_CMDLINE,
-// same header). libxenguest would cut a longer one off without a word, and the guest would run with
-// another command line than the one measured.
-constexpr std::size_t max_pv_command_line_bytes = 1023;
 constexpr std::uint64_t kib_a_mib = 1024;
 
 template <typename Enum>

@@ -297,6 +297,20 @@ TEST_CASE("build: quotas of domains, vCPUs and memory hold, builds under way inc
   }
 }
 
+TEST_CASE("build: a PV guest's command line that Xen would cut is refused, a PVH guest's is not") {
+  Scene scene;
+  Client client(scene);
+  client.hello();
+  REQUIRE(done(client.upload("kernel")));
+  ipc::Request request = create_request("web", "kernel");
+  ipc::set_text(request.verb.create.command_line, std::string(1024, 'a'));
+  request.verb.create.type = ashlar_v1_GuestType_GUEST_TYPE_PV;
+  CHECK(outcome(client.call(request)) == "limit");
+  CHECK(scene.world.calls.empty());
+  request.verb.create.type = ashlar_v1_GuestType_GUEST_TYPE_PVH;
+  CHECK(done(client.call(request)));
+}
+
 TEST_CASE("build: memory that the machine does not have is refused before anything is built") {
   Scene scene;
   scene.world.free_memory_kib = 100 << 10;

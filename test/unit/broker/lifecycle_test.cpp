@@ -188,6 +188,16 @@ TEST_CASE("lifecycle: the boot manifest's domains are measured, approved and bui
   CHECK(scene.world.domains.size() == 1);
 }
 
+TEST_CASE("lifecycle: the nodes of a killed builder's vchans are removed by its successor") {
+  Scene scene;
+  scene.broker->boot({boot_domain(scene)});
+  REQUIRE(scene.until([&] { return scene.world.count("unpause") == 1; }));
+  const std::string ring = "/local/domain/0/data/ashlar/1/0123abcd/ring-ref";
+  scene.world.nodes[ring] = "8";
+  scene.restart();
+  CHECK_FALSE(scene.world.nodes.contains(ring));
+}
+
 TEST_CASE("lifecycle: the builder stops when an essential domain has ended") {
   Scene scene;
   scene.broker->boot({boot_domain(scene)});

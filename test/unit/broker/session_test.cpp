@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <doctest/doctest.h>
 
+#include "ashlar/broker/limits.hpp"
 #include "ashlar/ipc/unix_socket.hpp"
 #include "scene.hpp"
 
@@ -138,6 +139,21 @@ TEST_CASE("session: a client that reads nothing is closed at the queue's limit")
   CHECK(slow.answers.size() < 64 * 17);
   Client other(scene);
   other.hello();
+}
+
+TEST_CASE("session: one user cannot take all connections, and gets one again when one ends") {
+  Scene scene;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < broker::max_connections_per_peer; ++i) {
+    clients.push_back(std::make_unique<Client>(scene));
+    clients.back()->hello();
+  }
+  Client one_more(scene);
+  CHECK(one_more.ends());
+  clients.pop_back();
+  scene.settle();
+  Client again(scene);
+  again.hello();
 }
 
 TEST_CASE("session: a broken policy file keeps the policy before it in force and says why") {

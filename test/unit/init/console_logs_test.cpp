@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -54,6 +55,24 @@ TEST_CASE("console logs: one at the limit is left alone") {
   append(path, std::string(init::max_console_log_bytes, 'a'));
   REQUIRE(init::cap_console_logs(directory.path));
   CHECK(std::filesystem::file_size(path) == init::max_console_log_bytes);
+}
+
+TEST_CASE("console logs: the least recently written ones go when all are too many") {
+  const Directory directory;
+  constexpr std::size_t too_many =
+      init::max_all_console_log_bytes / init::max_console_log_bytes + 1;
+  const auto path = [&](std::size_t i) {
+    return directory.path + "/guest-" + std::to_string(i) + ".log";
+  };
+  const auto now = std::filesystem::file_time_type::clock::now();
+  for (std::size_t i = 0; i < too_many; ++i) {
+    append(path(i), std::string(init::max_console_log_bytes, 'a'));
+    // The second one is the oldest.
+    std::filesystem::last_write_time(path(i), now - std::chrono::hours(i == 1 ? 1000 : i));
+  }
+  REQUIRE(init::cap_console_logs(directory.path));
+  for (std::size_t i = 0; i < too_many; ++i)
+    CHECK(std::filesystem::exists(path(i)) == (i != 1));
 }
 
 TEST_CASE("console logs: a writer that appends goes on at the new end") {

@@ -12,7 +12,7 @@ namespace ashlar::broker {
 
 // Connections.
 inline constexpr std::size_t max_connections = 64;
-inline constexpr std::size_t max_connections_per_domain = 16;
+inline constexpr std::size_t max_connections_per_peer = 16;    // of one domain, or one uid
 inline constexpr std::size_t max_requests_per_connection = 16; // under way at once
 /// A connection that has not said Hello by then is closed.
 inline constexpr std::chrono::seconds hello_time{30};
@@ -49,7 +49,6 @@ inline constexpr std::chrono::seconds min_uptime_for_restart{2};
 
 // Consoles.
 inline constexpr std::uint32_t max_console_tail_bytes = 64u << 10;
-inline constexpr std::size_t max_open_consoles = 64;
 
 // Files.
 inline constexpr std::uint64_t max_settings_bytes = 64u << 10;

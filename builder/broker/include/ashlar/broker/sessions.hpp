@@ -44,9 +44,8 @@ private:
   void accept();
   void open_vchan(std::uint32_t domid, const std::string& token);
   void answer_requests(std::uint32_t domid);
-  /// Why one more connection of this domain (or of none: the Unix socket) is not taken; empty: it
-  /// is.
-  [[nodiscard]] std::string no_room(std::optional<std::uint32_t> domid) const;
+  /// Why one more connection of this peer is not taken; empty: it is.
+  [[nodiscard]] std::string no_room(const ipc::TransportPeer& peer) const;
 
   Services& services_;
   std::optional<ipc::UnixListener> listener_;

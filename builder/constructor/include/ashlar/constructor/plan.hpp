@@ -33,6 +33,10 @@ inline constexpr int first_initrd_fd = 6;
 inline constexpr std::size_t max_initrds = 8;
 inline constexpr std::size_t max_command_line_bytes =
     2047; // x86 Linux' COMMAND_LINE_SIZE less the NUL
+/// A PV guest's command line lies in start_info, which has 1024 bytes for it (MAX_GUEST_CMDLINE in
+/// xen/include/public/xen.h). libxenguest would cut a longer one off without a word, and the guest
+/// would run with another command line than the one measured.
+inline constexpr std::size_t max_pv_command_line_bytes = 1023;
 inline constexpr std::uint32_t max_vcpus = 128;
 inline constexpr std::uint64_t max_memory_kib = std::uint64_t{1}
                                                 << 34; // 16 TiB, Xen's own limit for a guest
