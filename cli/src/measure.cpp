@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <unistd.h>
+
+#include "ashlar/cli/commands.hpp"
+#include "ashlar/cli/image_file.hpp"
+#include "ashlar/cli/policy_files.hpp"
+#include "ashlar/cli/prediction.hpp"
+
+namespace ashlar::cli {
+
+namespace {
+
+Outcome<BuilderFacts> builder_facts(const Arguments& arguments) {
+  BuilderFacts facts;
+  facts.identity = arguments.builder_identity;
+  if (arguments.policy_directory.empty())
+    return facts;
+  const policy::Policy policy = TRY(load_policy(arguments.policy_directory));
+  facts.policy_digest = policy.digest();
+  return facts;
+}
+
+} // namespace
+
+Outcome<std::string> measure_files(const Arguments& arguments) {
+  const Guest guest = TRY(guest_of(arguments));
+  const Result<ashlar_v1_Create> create = create_request(guest);
+  if (!create)
+    return std::unexpected(Problem::usage(create.error()));
+  const BuilderFacts facts = TRY(builder_facts(arguments));
+  Progress progress(STDERR_FILENO);
+  std::vector<ImageFile> images;
+  progress.show("hashing " + *guest.kernel, 0, 0);
+  images.push_back(TRY(open_image(*guest.kernel)));
+  for (const std::string& initrd : guest.initrds) {
+    progress.show("hashing " + initrd, 0, 0);
+    images.push_back(TRY(open_image(initrd)));
+  }
+  progress.clear();
+  const Result<std::vector<measure::Event>> events = predicted_events(*create, images, facts);
+  if (!events)
+    return std::unexpected(Problem::usage(events.error()));
+  const measure::Profile profile = TRY(measure::profile_from_text(arguments.profile));
+  const Prediction prediction = TRY(predict(profile, *events));
+  TRY(write_logs(prediction, arguments.log_file, arguments.cel_file));
+  return arguments.json ? json_text(prediction_json(prediction)) + "\n"
+                        : prediction_text(prediction);
+}
+
+} // namespace ashlar::cli
