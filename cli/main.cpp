@@ -35,8 +35,8 @@ int main(int argc, char** argv) {
   const auto& arguments = std::get<Arguments>(parsed);
   // A reader of our output that goes away must not kill us before the terminal is restored.
   std::signal(SIGPIPE, SIG_IGN);
-  const Outcome<std::string> outcome = run(arguments);
+  const Outcome<Answer> outcome = run(arguments);
   if (!outcome)
     return report(outcome.error(), arguments.json);
-  return static_cast<int>(print(STDOUT_FILENO, *outcome) ? ExitCode::ok : ExitCode::failed);
+  return static_cast<int>(print(STDOUT_FILENO, outcome->text) ? outcome->exit : ExitCode::failed);
 }

@@ -6,9 +6,22 @@ _ashlar_domains() {
   ashlar --timeout 2 list 2>/dev/null </dev/null | awk 'NR > 1 { print $1; print $2 }'
 }
 
+# Words after `ashlar policy`: the verb, then a directory or the flags of explain.
+_ashlar_policy() {
+  local word=$1 flags=$2
+  if [[ ${COMP_WORDS[COMP_CWORD - 1]} == policy ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "show reload check explain test hash $flags" -- "$word")
+  elif [[ $word == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$flags --strict --as --request --verb --owner --image --size --name --type
+      --kernel --initrd --cmdline --vcpus --memory --maxmem" -- "$word")
+  else
+    mapfile -t COMPREPLY < <(compgen -d -- "$word")
+  fi
+}
+
 _ashlar() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local verbs="create list info measurement destroy pause unpause shutdown reboot console domid images
+  local verbs="create list info measure measurement destroy pause unpause shutdown reboot console domid image images
     policy version"
   local flags="--host --json --timeout --help" verb="" i
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -20,12 +33,16 @@ _ashlar() {
   done
 
   case $previous in
-  --kernel | --initrd) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+  --kernel | --initrd | --request | --image) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+  -o | --output | --cel | --config) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+  --policy) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+  --profile) mapfile -t COMPREPLY < <(compgen -W "uapi grub pv-grub" -- "$word"); return ;;
   --type) mapfile -t COMPREPLY < <(compgen -W "pv pvh" -- "$word"); return ;;
   --on-poweroff | --on-reboot | --on-crash)
     mapfile -t COMPREPLY < <(compgen -W "destroy restart preserve" -- "$word"); return ;;
   -H | --host) mapfile -t COMPREPLY < <(compgen -W "unix:/run/ashlar/ashlar.sock vchan:0" -- "$word"); return ;;
-  --timeout | --name | --uuid | --cmdline | --vcpus | --memory | --maxmem | --tail) return ;;
+  --timeout | --builder | --as | --owner | --verb | --size | --name | --uuid | --cmdline | --vcpus | --memory | \
+    --maxmem | --tail) return ;;
   esac
 
   case $verb in
@@ -37,11 +54,24 @@ _ashlar() {
     else
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi ;;
+  measure)
+    if [[ $word == -* ]]; then
+      mapfile -t COMPREPLY < <(compgen -W "$flags --config --name --type --kernel --initrd --cmdline --vcpus --memory
+        --maxmem --on-poweroff --on-reboot --on-crash --profile --output --cel --builder --policy" -- "$word")
+    else
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi ;;
   list) mapfile -t COMPREPLY < <(compgen -W "--long $flags" -- "$word") ;;
-  policy) mapfile -t COMPREPLY < <(compgen -W "show reload $flags" -- "$word") ;;
+  policy) _ashlar_policy "$word" "$flags" ;;
+  image)
+    case $previous in
+    image) mapfile -t COMPREPLY < <(compgen -W "inspect" -- "$word") ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -W "$flags" -- "$word") ;;
+    esac ;;
   images | version) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word") ;;
   *)
     [[ $verb == console ]] && flags+=" --tail"
+    [[ $verb == measurement ]] && flags+=" --profile --output --cel"
     if [[ $word == -* ]]; then
       mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word")
     else

@@ -23,9 +23,6 @@ struct DomainVerb {
 };
 constexpr std::array domain_verbs = {
     DomainVerb{Verb::info, "info", "Show all about one domain", "ashlar info web --json"},
-    DomainVerb{Verb::measurement, "measurement",
-               "Show a domain's measurement record: what was measured, with every digest",
-               "ashlar measurement web"},
     DomainVerb{Verb::destroy, "destroy", "Destroy a domain at once", "ashlar destroy web"},
     DomainVerb{Verb::pause, "pause", "Stop a domain's vCPUs", "ashlar pause web"},
     DomainVerb{Verb::unpause, "unpause", "Let a paused domain run", "ashlar unpause web"},
@@ -90,6 +87,52 @@ void add_create(CLI::App& app, Arguments& into, Texts& texts) {
   create->add_flag("--dry-run", into.dry_run, "only ask whether the policy allows it");
 }
 
+// Without a default the options for the logs need --profile.
+void add_profile(CLI::App* app, Arguments& into, const char* description, bool has_default) {
+  CLI::Option* const profile = app->add_option("--profile", into.profile, description)
+                                   ->check(CLI::IsMember({"uapi", "grub", "pv-grub"}));
+  CLI::Option* const log =
+      app->add_option("-o,--output", into.log_file, "write the TCG event log to this file")
+          ->type_name("LOG");
+  CLI::Option* const cel =
+      app->add_option("--cel", into.cel_file, "write the canonical event log (JSON) to this file")
+          ->type_name("FILE");
+  if (has_default)
+    return;
+  log->needs(profile);
+  cel->needs(profile);
+}
+
+void add_measurement(CLI::App& app, Arguments& into) {
+  CLI::App* const measurement =
+      add_verb(app, "measurement",
+               "Show a domain's measurement record: what was measured, with every digest",
+               "ashlar measurement web --profile uapi");
+  on_selected(measurement, into, Verb::measurement);
+  add_domain(measurement, into);
+  add_profile(measurement, into, "also the PCRs that the record means: uapi, grub, pv-grub", false);
+}
+
+void add_measure(CLI::App& app, Arguments& into, Texts& texts) {
+  CLI::App* const measure = add_verb(
+      app, "measure", "Predict a build's record and PCRs from its files, without a builder",
+      "ashlar measure --name web --kernel vmlinuz --initrd initrd.img --cmdline quiet\n"
+      "         ashlar measure web.cfg --profile grub -o web.log --json");
+  measure->callback([&into] {
+    into.verb = Verb::measure;
+    if (into.profile.empty())
+      into.profile = "uapi";
+  });
+  measure->add_option("--config,file", into.guest_file,
+                      "an xl.cfg file; flags take precedence over it");
+  add_create_guest(measure, into.flags, texts);
+  add_profile(measure, into, "which PCRs: uapi (default), grub or pv-grub", true);
+  measure->add_option("--builder", into.builder_identity,
+                      "predict the builder event, of a builder that says this of itself");
+  measure->add_option("--policy", into.policy_directory,
+                      "predict the policy event, of a builder with this policy directory");
+}
+
 void add_console(CLI::App& app, Arguments& into) {
   CLI::App* const console =
       add_verb(app, "console", "Use a domain's console; Ctrl-] leaves it", "ashlar console web");
@@ -99,14 +142,68 @@ void add_console(CLI::App& app, Arguments& into) {
       ->type_name("N");
 }
 
-void add_policy(CLI::App& app, Arguments& into) {
+CLI::App* add_policy_verb(CLI::App& policy, Arguments& into, Verb verb, const char* name,
+                          const char* description, const char* example) {
+  CLI::App* const added = add_verb(policy, name, description, example);
+  on_selected(added, into, verb);
+  added->add_option("directory", into.directory, "the directory of *.toml files")->required();
+  return added;
+}
+
+void add_question(CLI::App* app, Arguments& into, Texts& texts) {
+  app->add_option("--as", into.question.requester, "who asks: a requester of the policy")
+      ->required();
+  app->add_option("--request", into.guest_file,
+                  "the guest as an xl.cfg file; flags take precedence");
+  app->add_option("--verb", into.question.verb, "what is asked for (default create)");
+  app->add_option("--owner", into.question.owner,
+                  "whose domain it is about (default: the requester's own)");
+  app->add_option("--image", into.question.image, "upload: the file, or sha256:DIGEST");
+  app->add_option("--size", into.question.size_bytes, "upload: bytes of an image given by digest")
+      ->type_name("BYTES");
+  add_create_guest(app, into.flags, texts);
+}
+
+// What is done with policy files alone: no builder is asked.
+void add_policy_files(CLI::App& policy, Arguments& into, Texts& texts) {
+  CLI::App* const check =
+      add_policy_verb(policy, into, Verb::policy_check, "check", "Find mistakes in policy files",
+                      "ashlar policy check /etc/ashlar/policy.d");
+  check->add_flag("--strict", into.strict, "fail on warnings, too");
+  CLI::App* const explain = add_policy_verb(
+      policy, into, Verb::policy_explain, "explain", "Say rule by rule what policy files decide",
+      "ashlar policy explain policy.d --as toolstack --request web.cfg\n         "
+      "ashlar policy explain policy.d --as red --name r1 --kernel sha256:5d1f…\n         "
+      "ashlar policy explain policy.d --as red --verb destroy --owner blue");
+  add_question(explain, into, texts);
+  add_policy_verb(policy, into, Verb::policy_test, "test",
+                  "Run the *.cases.toml beside policy files", "ashlar policy test policy.d");
+  add_policy_verb(policy, into, Verb::policy_hash, "hash",
+                  "Print the digest of policy files, as in measurement records",
+                  "ashlar policy hash /etc/ashlar/policy.d");
+}
+
+void add_policy(CLI::App& app, Arguments& into, Texts& texts) {
   CLI::App* const policy =
-      add_verb(app, "policy", "Show or reload the builder's policy", "ashlar policy show");
+      add_verb(app, "policy", "The builder's policy, and tools for policy files",
+               "ashlar policy check /etc/ashlar/policy.d");
   policy->require_subcommand(1);
   on_selected(add_verb(*policy, "show", "Print the policy in force", "ashlar policy show"), into,
               Verb::policy_show);
   on_selected(add_verb(*policy, "reload", "Read the policy files again", "ashlar policy reload"),
               into, Verb::policy_reload);
+  add_policy_files(*policy, into, texts);
+}
+
+void add_image(CLI::App& app, Arguments& into) {
+  CLI::App* const image = add_verb(app, "image", "Look at an image file, without a builder",
+                                   "ashlar image inspect vmlinuz");
+  image->require_subcommand(1);
+  CLI::App* const inspect =
+      add_verb(*image, "inspect", "Say what a kernel image is, as the builder's inspector sees it",
+               "ashlar image inspect vmlinuz --json");
+  on_selected(inspect, into, Verb::image_inspect);
+  inspect->add_option("file", into.image_file, "the kernel file")->required();
 }
 
 void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {
@@ -119,10 +216,13 @@ void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {
     on_selected(added, into, verb.verb);
     add_domain(added, into);
   }
+  add_measurement(app, into);
+  add_measure(app, into, texts);
   add_console(app, into);
   on_selected(add_verb(app, "images", "List the images that the builder holds", "ashlar images"),
               into, Verb::images);
-  add_policy(app, into);
+  add_image(app, into);
+  add_policy(app, into, texts);
   on_selected(add_verb(app, "version",
                        "Show both programs' versions and who you are to the builder",
                        "ashlar version"),

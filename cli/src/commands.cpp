@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ashlar/cli/format.hpp"
+#include "ashlar/cli/prediction.hpp"
 
 namespace ashlar::cli {
 
@@ -91,6 +92,19 @@ Outcome<std::string> domid(const Arguments& arguments, Session& session) {
   return std::to_string(domain.domid) + "\n";
 }
 
+Outcome<std::string> measurement_with_pcrs(const Arguments& arguments, const RecordParts& record) {
+  const measure::Profile profile = TRY(measure::profile_from_text(arguments.profile));
+  std::vector<measure::Event> events = TRY(events_of(record));
+  const Prediction meaning = TRY(predict(profile, std::move(events)));
+  TRY(write_logs(meaning, arguments.log_file, arguments.cel_file));
+  if (!arguments.json)
+    return record_text(record) + pcrs_text(meaning);
+  nlohmann::ordered_json object = record_json(record);
+  object["profile"] = arguments.profile;
+  object["pcrs"] = pcrs_json(meaning);
+  return json_text(object) + "\n";
+}
+
 Outcome<std::string> measurement(const Arguments& arguments, Session& session) {
   ipc::Request request = TRY(domain_request(arguments, ashlar_v1_Request_measurement_tag));
   RecordParts record;
@@ -106,6 +120,8 @@ Outcome<std::string> measurement(const Arguments& arguments, Session& session) {
   // A record that lost an event on the way must not look like a whole one.
   if (!headed || record.head.events != record.events.size())
     return missing_answer("all events of the record");
+  if (!arguments.profile.empty())
+    return measurement_with_pcrs(arguments, record);
   return arguments.json ? json_text(record_json(record)) + "\n" : record_text(record);
 }
 
@@ -155,16 +171,10 @@ Outcome<std::string> version(const Arguments& arguments, Session& session) {
   return arguments.json ? json_text(version_json(welcome)) + "\n" : version_text(welcome);
 }
 
-} // namespace
-
-Outcome<std::string> run(const Arguments& arguments) {
-  // create opens its own session, after the images are hashed: an idle connection is not held open.
-  if (arguments.verb == Verb::create)
-    return create(arguments);
+// The verbs that one connection to the builder serves.
+Outcome<std::string> ask_builder(const Arguments& arguments) {
   Session session = TRY(Session::open(arguments));
   switch (arguments.verb) {
-  case Verb::create:
-    break;
   case Verb::list:
     return list(arguments, session);
   case Verb::info:
@@ -191,10 +201,32 @@ Outcome<std::string> run(const Arguments& arguments) {
     return policy(arguments, session, ashlar_v1_Request_policy_show_tag);
   case Verb::policy_reload:
     return policy(arguments, session, ashlar_v1_Request_policy_reload_tag);
-  case Verb::version:
+  default:
     return version(arguments, session);
   }
-  return std::string();
+}
+
+} // namespace
+
+Outcome<Answer> run(const Arguments& arguments) {
+  switch (arguments.verb) {
+  case Verb::create: // opens its session after the images are hashed: an idle one is not held open
+    return create(arguments);
+  case Verb::policy_check:
+    return policy_check(arguments);
+  case Verb::policy_explain:
+    return policy_explain(arguments);
+  case Verb::policy_test:
+    return policy_test(arguments);
+  case Verb::policy_hash:
+    return policy_hash(arguments);
+  case Verb::image_inspect:
+    return image_inspect(arguments);
+  case Verb::measure:
+    return measure_files(arguments);
+  default:
+    return ask_builder(arguments);
+  }
 }
 
 } // namespace ashlar::cli

@@ -19,18 +19,6 @@ namespace {
 // after so many rounds something else is wrong.
 constexpr int max_rounds = 3;
 
-Outcome<Guest> guest_of(const Arguments& arguments) {
-  if (arguments.guest_file.empty())
-    return arguments.flags;
-  const Result<Guest> file = read_guest_file(arguments.guest_file);
-  if (file)
-    return overlay(*file, arguments.flags);
-  const ErrorCode code = file.error().code;
-  if (code == ErrorCode::invalid || code == ErrorCode::unsupported || code == ErrorCode::limit)
-    return std::unexpected(Problem::usage(file.error()));
-  return std::unexpected(Problem(file.error()));
-}
-
 class Creation {
 public:
   explicit Creation(const Arguments& arguments) : arguments_(arguments), progress_(STDERR_FILENO) {}
@@ -143,6 +131,18 @@ private:
 };
 
 } // namespace
+
+Outcome<Guest> guest_of(const Arguments& arguments) {
+  if (arguments.guest_file.empty())
+    return arguments.flags;
+  const Result<Guest> file = read_guest_file(arguments.guest_file);
+  if (file)
+    return overlay(*file, arguments.flags);
+  const ErrorCode code = file.error().code;
+  if (code == ErrorCode::invalid || code == ErrorCode::unsupported || code == ErrorCode::limit)
+    return std::unexpected(Problem::usage(file.error()));
+  return std::unexpected(Problem(file.error()));
+}
 
 Outcome<std::string> create(const Arguments& arguments) {
   Creation creation(arguments);

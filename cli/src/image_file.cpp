@@ -7,39 +7,78 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
+#include <span>
 #include <vector>
+
+#include "ashlar/base/memory_file.hpp"
 
 namespace ashlar::cli {
 
 namespace {
-constexpr std::size_t read_bytes = 1024 * 1024;
-}
 
-Result<ImageFile> open_image(const std::string& path) {
-  ImageFile image;
-  image.path = path;
+constexpr std::size_t read_bytes = 1024 * 1024;
+
+Result<UniqueFd> open_regular(const std::string& path) {
   // O_NONBLOCK: opening a FIFO by mistake must not hang; it has no effect on regular files.
-  image.fd.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!image.fd)
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd)
     return errno_failure("opening the image " + path);
   struct stat info = {};
-  if (fstat(image.fd.value(), &info) != 0)
+  if (fstat(fd.value(), &info) != 0)
     return errno_failure("looking at the image " + path);
   if (!S_ISREG(info.st_mode))
     return failure(ErrorCode::invalid, "opening the image " + path, "it is not a regular file");
-  measure::DigestStream stream = TRY(measure::DigestStream::create());
+  return fd;
+}
+
+/// Hands all bytes of an open file to `take`, piece by piece.
+Status read_pieces(int fd, const std::string& path,
+                   const std::function<Status(std::span<const std::byte>)>& take) {
   std::vector<std::byte> buffer(read_bytes);
   for (;;) {
-    const ssize_t count = ::read(image.fd.value(), buffer.data(), buffer.size());
+    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR)
       continue;
     if (count < 0)
       return errno_failure("reading the image " + path);
     if (count == 0)
-      break;
-    TRY(stream.update(std::span(buffer).first(static_cast<std::size_t>(count))));
-    image.size += static_cast<std::uint64_t>(count);
+      return {};
+    TRY(take(std::span(buffer).first(static_cast<std::size_t>(count))));
   }
+}
+
+} // namespace
+
+Result<ImageFile> open_image(const std::string& path) {
+  ImageFile image;
+  image.path = path;
+  image.fd = TRY(open_regular(path));
+  measure::DigestStream stream = TRY(measure::DigestStream::create());
+  TRY(read_pieces(image.fd.value(), path, [&](std::span<const std::byte> piece) {
+    image.size += piece.size();
+    return stream.update(piece);
+  }));
+  image.digests = TRY(stream.finish());
+  return image;
+}
+
+Result<ImageFile> sealed_copy(const std::string& path, std::uint64_t limit) {
+  const UniqueFd file = TRY(open_regular(path));
+  ImageFile image;
+  image.path = path;
+  image.fd = TRY(create_memory_file("ashlar-image"));
+  measure::DigestStream stream = TRY(measure::DigestStream::create());
+  const auto copy = [&](std::span<const std::byte> piece) -> Status {
+    image.size += piece.size();
+    if (image.size > limit)
+      return limit_failure("reading the image " + path, "it is too large to be a kernel",
+                           std::to_string(limit) + " bytes");
+    TRY(stream.update(piece));
+    return write_all(image.fd.value(), piece, "the copy of " + path);
+  };
+  TRY(read_pieces(file.value(), path, copy));
+  TRY(seal(image.fd.value(), "the copy of " + path));
   image.digests = TRY(stream.finish());
   return image;
 }

@@ -46,7 +46,8 @@ Problem of_refusal(const ashlar_v1_Refusal& refusal) {
 } // namespace
 
 Problem::Problem(const Error& error)
-    : code(to_string(error.code)), item(error.doing), check(error.why), message(error.message()) {}
+    : code(to_string(error.code)), item(error.doing), check(error.why), limit(error.limit),
+      message(error.message()) {}
 
 Problem Problem::usage(const Error& error) {
   Problem problem(error);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "ashlar/base/memory_file.hpp"
+#include "ashlar/policy/cases.hpp"
 #include "ashlar/policy/policy.hpp"
 
 namespace ashlar::policy {
@@ -18,12 +19,15 @@ struct CloseDirectory {
 };
 using Directory = std::unique_ptr<DIR, CloseDirectory>;
 
+enum class Wanted { policy, cases };
+
 /// Hidden files are left out: editors keep their swap and lock files under such names.
-bool is_policy_file(std::string_view name) {
-  return !name.starts_with('.') && name.ends_with(".toml");
+bool is_wanted(std::string_view name, Wanted wanted) {
+  return !name.starts_with('.') && name.ends_with(".toml") &&
+         name.ends_with(cases_suffix) == (wanted == Wanted::cases);
 }
 
-Result<std::vector<std::string>> policy_file_names(const std::string& path) {
+Result<std::vector<std::string>> file_names(const std::string& path, Wanted wanted) {
   const Directory directory(::opendir(path.c_str()));
   if (!directory)
     return errno_failure("opening the policy directory " + path);
@@ -35,26 +39,35 @@ Result<std::vector<std::string>> policy_file_names(const std::string& path) {
       return errno_failure("listing the policy directory " + path);
     if (entry == nullptr)
       break;
-    if (is_policy_file(entry->d_name))
+    if (is_wanted(entry->d_name, wanted))
       names.emplace_back(entry->d_name);
     if (names.size() > max_policy_files)
-      return failure(
-          ErrorCode::limit, "listing the policy directory " + path,
-          fmt::format("it has more than {} *.toml files: join some of them", max_policy_files));
+      return failure(ErrorCode::limit, "listing the policy directory " + path,
+                     fmt::format("it has more than {} {} files: join some of them",
+                                 max_policy_files,
+                                 wanted == Wanted::cases ? "*.cases.toml" : "*.toml"));
   }
   std::ranges::sort(names);
   return names;
 }
 
-} // namespace
-
-Result<std::vector<PolicyFile>> read_directory(const std::string& path) {
+Result<std::vector<PolicyFile>> read_files(const std::string& path, Wanted wanted) {
   std::vector<PolicyFile> files;
-  for (std::string& name : TRY(policy_file_names(path))) {
+  for (std::string& name : TRY(file_names(path, wanted))) {
     std::string text = TRY(read_file(path + "/" + name, max_policy_file_bytes));
     files.push_back({.name = std::move(name), .text = std::move(text)});
   }
   return files;
+}
+
+} // namespace
+
+Result<std::vector<PolicyFile>> read_directory(const std::string& path) {
+  return read_files(path, Wanted::policy);
+}
+
+Result<std::vector<PolicyFile>> read_case_files(const std::string& path) {
+  return read_files(path, Wanted::cases);
 }
 
 } // namespace ashlar::policy

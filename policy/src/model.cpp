@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace ashlar::policy {
 
 namespace {
@@ -15,6 +17,20 @@ bool same(const Identity& identity, const Peer& peer) {
     return identity == Identity(UserId{process->uid}) ||
            identity == Identity(GroupId{process->gid});
   return identity == Identity(BootManifest{});
+}
+
+/// The first number from 65534 ("nobody") down whose identity no requester has.
+template <typename Make>
+std::uint32_t unclaimed(const std::vector<Requester>& requesters, Make identity_of) {
+  std::uint32_t number = 65534;
+  while (std::ranges::find(requesters, Identity(identity_of(number)), &Requester::identity) !=
+         requesters.end())
+    --number;
+  return number;
+}
+
+std::string numbered_uuid(std::uint32_t number) {
+  return fmt::format("00000000-0000-0000-0000-{:012x}", number);
 }
 
 template <typename Named>
@@ -71,6 +87,21 @@ const Requester* Model::requester_of(const Peer& peer) const {
   const auto found = std::ranges::find_if(
       requesters, [&](const Requester& requester) { return same(requester.identity, peer); });
   return found == requesters.end() ? nullptr : &*found;
+}
+
+Peer Model::peer_of(const Requester& requester) const {
+  const auto user = [](std::uint32_t number) { return UserId{number}; };
+  const auto group = [](std::uint32_t number) { return GroupId{number}; };
+  const auto domain = [](std::uint32_t number) { return DomainUuid{numbered_uuid(number)}; };
+  if (const auto* name = std::get_if<DomainName>(&requester.identity))
+    return DomainPeer{name->name, numbered_uuid(unclaimed(requesters, domain))};
+  if (const auto* uuid = std::get_if<DomainUuid>(&requester.identity))
+    return DomainPeer{{}, uuid->uuid};
+  if (const auto* uid = std::get_if<UserId>(&requester.identity))
+    return ProcessPeer{uid->uid, unclaimed(requesters, group)};
+  if (const auto* gid = std::get_if<GroupId>(&requester.identity))
+    return ProcessPeer{unclaimed(requesters, user), gid->gid};
+  return BootManifestPeer{};
 }
 
 bool contains(const Choice& choice, std::string_view word) {

@@ -115,6 +115,9 @@ struct Model {
   [[nodiscard]] const Requester* requester(std::string_view name) const;
   /// The first requester whose identity is that of `peer`, or nullptr.
   [[nodiscard]] const Requester* requester_of(const Peer& peer) const;
+  /// A peer that is this requester and no other one: what its identity leaves open (the group of a
+  /// user, the UUID of a named domain) is nobody's.
+  [[nodiscard]] Peer peer_of(const Requester& requester) const;
 };
 
 /// Is the word among those chosen?

@@ -138,6 +138,26 @@ Quota Policy::quota(std::string_view requester) const {
   return found == nullptr ? Quota{} : found->quota;
 }
 
+Declared Policy::declared() const {
+  Declared names;
+  std::ranges::transform(impl_->model.images, std::back_inserter(names.images), &Image::name);
+  std::ranges::transform(impl_->model.requesters, std::back_inserter(names.requesters),
+                         &Requester::name);
+  std::ranges::transform(impl_->model.rules, std::back_inserter(names.rules), &Rule::name);
+  return names;
+}
+
+std::optional<Peer> Policy::peer_of(std::string_view requester) const {
+  const Requester* found = impl_->model.requester(requester);
+  return found == nullptr ? std::nullopt : std::optional(impl_->model.peer_of(*found));
+}
+
+std::optional<measure::Sha256> Policy::image_digest(std::string_view image) const {
+  const Image* found = impl_->model.image(image);
+  return found == nullptr || found->sha256.empty() ? std::nullopt
+                                                   : std::optional(found->sha256.front());
+}
+
 const std::string& Policy::digest() const {
   return impl_->digest;
 }

@@ -14,9 +14,10 @@ bool allowed_in_name(char c) {
          c == '_' || c == '+' || c == '-';
 }
 
-/// Hands each table of an array of tables ("[[image]]") to `read`.
-template <typename Read>
-void read_tables(Fields& file, std::string_view key, Findings& findings, Read read) {
+} // namespace
+
+void read_tables(Fields& file, std::string_view key, Findings& findings,
+                 const std::function<void(const Fields&)>& read) {
   const Entry* found = file.entry(key);
   if (found == nullptr)
     return;
@@ -34,8 +35,6 @@ void read_tables(Fields& file, std::string_view key, Findings& findings, Read re
   for (const Node& item : found->value.items)
     read(Fields(item, what, findings));
 }
-
-} // namespace
 
 std::optional<Word> read_name(Fields& fields, std::string_view key) {
   const auto name = fields.text(key);

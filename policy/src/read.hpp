@@ -3,6 +3,7 @@
 // several tables (references, repeated names, rules behind rules) is found in check.hpp.
 #pragma once
 
+#include <functional>
 #include <string_view>
 
 #include "fields.hpp"
@@ -22,6 +23,11 @@ inline constexpr std::uint64_t max_mib_value = std::uint64_t{1} << 42;
 /// Adds what the top-level table of one file declares. After an error the model may be incomplete:
 /// check references only without one.
 void read_document(const Node& document, Model& model, Findings& findings);
+
+/// Hands each table of an array of tables ("[[image]]") to `read`; anything else under that key is
+/// an error.
+void read_tables(Fields& file, std::string_view key, Findings& findings,
+                 const std::function<void(const Fields&)>& read);
 
 void read_image(Fields fields, Model& model);
 void read_requester(Fields fields, Model& model);

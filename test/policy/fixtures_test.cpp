@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Runs the policy files of test/policy: bad/NAME.toml must give exactly the findings in
 // NAME.expected, good/NAME.toml none and the decisions in NAME.cases.toml. The example policies
-// must load without findings.
+// must load without findings and pass the cases beside them.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "ashlar/base/memory_file.hpp"
+#include "ashlar/policy/cases.hpp"
 #include "ashlar/policy/policy.hpp"
-#include "cases.hpp"
 
 namespace {
 
@@ -46,11 +46,23 @@ std::vector<fs::path> policies_in(const fs::path& directory) {
   return paths;
 }
 
-std::string findings_text(const Policy::Load& load) {
+std::string findings_text(const std::vector<ashlar::policy::Finding>& findings) {
   std::string text;
-  for (const auto& finding : load.findings)
+  for (const auto& finding : findings)
     text += finding.text() + "\n";
   return text;
+}
+
+/// Reads the cases, asks the policy, and fails the running test for each difference.
+void check_cases(const Policy& policy, const PolicyFile& file) {
+  const auto read = ashlar::policy::read_cases(file, policy);
+  CHECK(findings_text(read.findings) == "");
+  REQUIRE_FALSE(read.cases.empty());
+  for (const auto& one : read.cases) {
+    CAPTURE(one.where.text());
+    for (const auto& difference : ashlar::policy::differences(one, policy.decide(one.request)))
+      FAIL_CHECK(difference);
+  }
 }
 
 Policy::Load load_one(const fs::path& path) {
@@ -64,7 +76,7 @@ TEST_CASE("policy fixtures: a bad file gives exactly the expected findings") {
     CAPTURE(path.filename().string());
     const Policy::Load load = load_one(path);
     fs::path expected = path;
-    CHECK(findings_text(load) == text_of(expected.replace_extension(".expected")));
+    CHECK(findings_text(load.findings) == text_of(expected.replace_extension(".expected")));
     CHECK_FALSE(load.findings.empty());
     const bool only_warnings = std::ranges::all_of(load.findings, [](const auto& finding) {
       return finding.severity == ashlar::policy::Finding::Severity::warning;
@@ -77,31 +89,28 @@ TEST_CASE("policy fixtures: a good file loads without findings and decides as it
   for (const fs::path& path : policies_in(source_root() / "test/policy/good")) {
     CAPTURE(path.filename().string());
     const Policy::Load load = load_one(path);
-    CHECK(findings_text(load) == "");
+    CHECK(findings_text(load.findings) == "");
     REQUIRE(load.policy.has_value());
     fs::path cases_path = path;
     cases_path.replace_extension(".cases.toml");
-    const auto cases = ashlar::test::read_cases({cases_path.filename(), text_of(cases_path)});
-    REQUIRE_FALSE(cases.empty());
-    for (const auto& one : cases) {
-      CAPTURE(one.where);
-      const auto decision = load.policy->decide(one.request);
-      CHECK(decision.allowed == one.allowed);
-      CHECK(decision.rule == one.rule);
-      CHECK(decision.reason == one.reason);
-    }
+    check_cases(*load.policy, {cases_path.filename(), text_of(cases_path)});
   }
 }
 
-TEST_CASE("policy examples: each directory loads without findings") {
+TEST_CASE("policy examples: each directory loads without findings and passes its cases") {
   std::size_t count = 0;
   for (const auto& entry : fs::directory_iterator(source_root() / "examples/policies")) {
     CAPTURE(entry.path().string());
     const auto files = ashlar::policy::read_directory(entry.path());
     REQUIRE(files.has_value());
     const Policy::Load load = Policy::load(*files);
-    CHECK(findings_text(load) == "");
-    CHECK(load.policy.has_value());
+    CHECK(findings_text(load.findings) == "");
+    REQUIRE(load.policy.has_value());
+    const auto case_files = ashlar::policy::read_case_files(entry.path());
+    REQUIRE(case_files.has_value());
+    CHECK_FALSE(case_files->empty());
+    for (const auto& file : *case_files)
+      check_cases(*load.policy, file);
     ++count;
   }
   CHECK(count >= 3);

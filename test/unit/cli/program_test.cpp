@@ -2,36 +2,18 @@
 // The built program against a scripted builder: output and exit codes.
 #include <doctest/doctest.h>
 
-#include <sys/wait.h>
-
-#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "run_program.hpp"
 #include "scripted_server.hpp"
 
 using namespace ashlar;
 using namespace ashlar::ipc;
+using ashlar::test::Run;
+using ashlar::test::run_ashlar;
 
 namespace {
-
-struct Run {
-  int code = -1;
-  std::string output; // stdout and stderr
-};
-
-Run run_ashlar(const std::string& arguments) {
-  const std::string command = ASHLAR_PROGRAM " " + arguments + " 2>&1 </dev/null";
-  FILE* const pipe = popen(command.c_str(), "r");
-  REQUIRE(pipe);
-  Run run;
-  char buffer[4096];
-  while (const std::size_t count = fread(buffer, 1, sizeof buffer, pipe))
-    run.output.append(buffer, count);
-  const int status = pclose(pipe);
-  run.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return run;
-}
 
 void reply_domain(ScriptedServer& builder, std::uint32_t id) {
   builder.reply(id, ashlar_v1_Response_domain_tag, [](Response& response) {

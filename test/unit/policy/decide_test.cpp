@@ -162,6 +162,19 @@ max_initrds = 0
   CHECK(decision.reason.ends_with("..."));
 }
 
+TEST_CASE("decide: one KiB above max_memory_mib is too much, the limit itself is not") {
+  const Policy policy =
+      policy_of(two_requesters + rule("small", "allow", "\"any\"", "[\"create\"]",
+                                      "\n[rule.guest]\nkernels = \"any\"\ninitrds = \"any\"\n"
+                                      "command_lines = \"any\"\nmax_memory_mib = 1\n"));
+  Request request = create_from_red(1);
+  request.guest->configuration.memory_kib = 1024;
+  request.guest->configuration.max_memory_kib = 1024;
+  CHECK(policy.decide(request).allowed);
+  request.guest->configuration.max_memory_kib = 1025;
+  CHECK_FALSE(policy.decide(request).allowed);
+}
+
 TEST_CASE("requesters: each kind of identity matches its own kind of peer only") {
   const Policy policy =
       policy_of("[[requester]]\nname = \"d\"\ndomain = \"x\"\n"

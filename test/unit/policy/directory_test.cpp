@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "ashlar/policy/cases.hpp"
 #include "ashlar/policy/policy.hpp"
 
 using namespace ashlar;
@@ -51,6 +52,21 @@ TEST_CASE("directory: *.toml files come in name order, hidden and other files no
   CHECK((*files)[0].text == "a");
   CHECK((*files)[1].name == "20-b.toml");
   CHECK((*files)[2].name == "B.toml");
+}
+
+TEST_CASE("directory: files of cases are no part of the policy, and are read apart from it") {
+  const TemporaryDirectory directory;
+  directory.write("10-a.toml", "a");
+  directory.write("a.cases.toml", "cases");
+  directory.write(".b.cases.toml", "an editor's");
+  const auto files = read_directory(directory.path());
+  REQUIRE(files.has_value());
+  REQUIRE(files->size() == 1);
+  CHECK(files->front().name == "10-a.toml");
+  const auto cases = read_case_files(directory.path());
+  REQUIRE(cases.has_value());
+  REQUIRE(cases->size() == 1);
+  CHECK(cases->front().text == "cases");
 }
 
 TEST_CASE("directory: one that is not there is not_found, and the error names it") {

@@ -26,7 +26,22 @@ enum class Verb {
   images,
   policy_show,
   policy_reload,
+  policy_check,
+  policy_explain,
+  policy_test,
+  policy_hash,
+  image_inspect,
+  measure,
   version,
+};
+
+/// What `policy explain` asks of a policy. A guest comes from Arguments::guest_file and flags.
+struct Question {
+  std::string requester; // as the policy names it
+  std::string verb = "create";
+  std::string owner; // of the domain that the verb is about; empty: the requester itself
+  std::string image; // upload: a file, or "sha256:" and 64 hexadecimal digits
+  std::optional<std::uint64_t> size_bytes; // upload: of an image that is given by its digest
 };
 
 /// What is to be done.
@@ -43,6 +58,18 @@ struct Arguments {
   Guest flags;            // over the file
   bool paused = false;
   bool dry_run = false;
+  // policy check, explain, test and hash:
+  std::string directory;
+  bool strict = false; // check: warnings fail, too
+  Question question;
+  std::string image_file; // image inspect
+  // measure, and measurement with a profile:
+  std::string profile;  // "uapi", "grub", "pv-grub"; empty: measurement shows no PCRs
+  std::string log_file; // where the TCG event log goes, and the canonical one; empty: nowhere
+  std::string cel_file;
+  // measure: what only a builder knows; empty: its events are not predicted
+  std::optional<std::string> builder_identity;
+  std::string policy_directory;
 };
 
 /// The program is to print this and exit: help (for stdout, code 0), or what is wrong with the

@@ -23,6 +23,11 @@ struct ImageFile {
 /// Opens a regular file and hashes it. Errors: not_found, denied, io, invalid (not a regular file).
 [[nodiscard]] Result<ImageFile> open_image(const std::string& path);
 
+/// Copies a regular file of at most `limit` bytes into a sealed memory file, which is the result's
+/// fd: the digests are those of the copy, whatever becomes of the file. Errors: as open_image, and
+/// limit.
+[[nodiscard]] Result<ImageFile> sealed_copy(const std::string& path, std::uint64_t limit);
+
 /// Moves the file's position back to its start, for an upload. Errors: io.
 [[nodiscard]] Status rewind_image(const ImageFile& image);
 

@@ -73,6 +73,13 @@ struct PolicyFile {
   std::string text;
 };
 
+/// The names that a policy declares, in the order of its files: for tools and messages.
+struct Declared {
+  std::vector<std::string> images;
+  std::vector<std::string> requesters;
+  std::vector<std::string> rules;
+};
+
 inline constexpr std::size_t max_policy_files = 64;
 inline constexpr std::uint64_t max_policy_file_bytes = 1u << 20;
 
@@ -98,6 +105,13 @@ public:
   [[nodiscard]] bool may_see(std::string_view requester, std::string_view owner) const;
   [[nodiscard]] Quota quota(std::string_view requester) const;
 
+  [[nodiscard]] Declared declared() const;
+  /// A peer that is the requester of this name and no other, for questions asked without a
+  /// connection.
+  [[nodiscard]] std::optional<Peer> peer_of(std::string_view requester) const;
+  /// The first digest of the image of this name.
+  [[nodiscard]] std::optional<measure::Sha256> image_digest(std::string_view image) const;
+
   /// SHA-256 over the files (name, length, text), 64 hexadecimal digits: part of every record.
   [[nodiscard]] const std::string& digest() const;
   /// The files as loaded, for `ashlar policy show`.
@@ -114,8 +128,9 @@ struct Policy::Load {
   std::vector<Finding> findings;
 };
 
-/// Reads all *.toml files of a directory (hidden ones excepted) in the byte order of their names;
-/// none gives an empty list, which load() refuses. Errors: not_found, io, limit (named above).
+/// Reads all *.toml files of a directory (hidden ones and *.cases.toml excepted) in the byte order
+/// of their names; none gives an empty list, which load() refuses. Errors: not_found, io, limit
+/// (named above).
 [[nodiscard]] Result<std::vector<PolicyFile>> read_directory(const std::string& path);
 
 } // namespace ashlar::policy

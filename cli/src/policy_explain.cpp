@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// `ashlar policy explain`.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "ashlar/base/bytes.hpp"
+#include "ashlar/cli/commands.hpp"
+#include "ashlar/cli/format.hpp"
+#include "ashlar/cli/image_file.hpp"
+#include "ashlar/cli/policy_files.hpp"
+
+namespace ashlar::cli {
+
+namespace {
+
+constexpr std::string_view digest_prefix = "sha256:";
+
+std::unexpected<Problem> wrong_usage(std::string doing, std::string why) {
+  return std::unexpected(Problem::usage({ErrorCode::invalid, std::move(doing), std::move(why), 0}));
+}
+
+// What is known of an image: all of a file, or the digest alone.
+Outcome<policy::ImageFacts> image_facts(const std::string& text) {
+  if (!text.starts_with(digest_prefix)) {
+    const ImageFile file = TRY(open_image(text));
+    return policy::ImageFacts{file.path, file.size, file.digests, false};
+  }
+  const auto digest = measure::sha256_from_hex(std::string_view(text).substr(digest_prefix.size()),
+                                               "the image \"" + printable(text) + "\"");
+  if (!digest)
+    return std::unexpected(Problem::usage(digest.error()));
+  policy::ImageFacts facts{.label = text, .size = 0, .digests = {}, .claimed = true};
+  facts.digests.sha256 = *digest;
+  return facts;
+}
+
+Outcome<measure::DomainConfiguration> configuration_of(const Guest& guest) {
+  const Result<ashlar_v1_Create> create = create_request(guest);
+  if (!create)
+    return std::unexpected(Problem::usage(create.error()));
+  measure::DomainConfiguration configuration;
+  configuration.name = create->name;
+  configuration.type = create->type == ashlar_v1_GuestType_GUEST_TYPE_PV ? measure::GuestType::pv
+                                                                         : measure::GuestType::pvh;
+  configuration.vcpus = create->vcpus;
+  configuration.memory_kib = create->memory_kib;
+  configuration.max_memory_kib =
+      create->max_memory_kib == 0 ? create->memory_kib : create->max_memory_kib;
+  if (const Status valid = measure::validate(configuration); !valid)
+    return std::unexpected(Problem::usage(valid.error()));
+  return configuration;
+}
+
+Outcome<policy::GuestFacts> guest_facts(const Arguments& arguments) {
+  const Guest guest = TRY(guest_of(arguments));
+  policy::GuestFacts facts;
+  facts.configuration = TRY(configuration_of(guest));
+  facts.command_line = guest.command_line.value_or("");
+  facts.kernel = TRY(image_facts(*guest.kernel));
+  for (const std::string& initrd : guest.initrds)
+    facts.initrds.push_back(TRY(image_facts(initrd)));
+  return facts;
+}
+
+Outcome<policy::UploadFacts> upload_facts(const Question& question) {
+  if (question.image.empty())
+    return wrong_usage("explaining an upload", "say which image with --image");
+  const policy::ImageFacts image = TRY(image_facts(question.image));
+  if (image.claimed && !question.size_bytes)
+    return wrong_usage("explaining an upload of " + question.image,
+                       "say how large it is with --size");
+  return policy::UploadFacts{question.size_bytes.value_or(image.size), image.digests.sha256};
+}
+
+Outcome<policy::Verb> verb_from_text(const std::string& text) {
+  std::vector<std::string> words;
+  for (std::size_t i = 0; i < policy::verb_count; ++i) {
+    const auto verb = static_cast<policy::Verb>(i);
+    if (text == policy::to_string(verb))
+      return verb;
+    words.emplace_back(policy::to_string(verb));
+  }
+  return wrong_usage("reading the verb \"" + printable(text) + "\"",
+                     fmt::format("write one of: {}", fmt::join(words, ", ")));
+}
+
+Outcome<policy::Peer> peer_of(const policy::Policy& policy, const std::string& requester) {
+  if (const auto peer = policy.peer_of(requester))
+    return *peer;
+  return wrong_usage(
+      "looking for the requester \"" + printable(requester) + "\"",
+      fmt::format("the policy has: {}", fmt::join(policy.declared().requesters, ", ")));
+}
+
+Outcome<policy::Request> request_of(const policy::Policy& policy, const Arguments& arguments) {
+  const Question& question = arguments.question;
+  policy::Request request;
+  request.peer = TRY(peer_of(policy, question.requester));
+  request.verb = TRY(verb_from_text(question.verb));
+  if (request.verb == policy::Verb::create)
+    request.guest = TRY(guest_facts(arguments));
+  if (request.verb == policy::Verb::upload)
+    request.upload = TRY(upload_facts(question));
+  if (question.owner.empty())
+    return request;
+  static_cast<void>(TRY(peer_of(policy, question.owner)));
+  request.owner = question.owner;
+  return request;
+}
+
+std::string facts_text(const policy::Request& request) {
+  if (request.upload)
+    return fmt::format("image {}, {} bytes\n", to_hex(request.upload->sha256),
+                       request.upload->size);
+  if (!request.guest)
+    return {};
+  const policy::GuestFacts& guest = *request.guest;
+  std::string text = fmt::format("kernel {} ({})\n", to_hex(guest.kernel.digests.sha256),
+                                 printable(guest.kernel.label));
+  for (const policy::ImageFacts& initrd : guest.initrds)
+    text += fmt::format("initrd {} ({})\n", to_hex(initrd.digests.sha256), printable(initrd.label));
+  return text;
+}
+
+/// A decision and what is needed to show it.
+struct Explanation {
+  const Arguments& arguments;
+  const policy::Request& request;
+  const policy::Decision& decision;
+  std::size_t not_reached = 0; // rules after the one that decided
+};
+
+std::string text_of(const Explanation& one) {
+  const policy::Decision& decision = one.decision;
+  std::string text = fmt::format("{} asked by requester \"{}\"\n",
+                                 policy::to_string(one.request.verb), decision.requester) +
+                     facts_text(one.request);
+  for (const policy::RuleTrace& rule : decision.trace)
+    text += fmt::format(
+        "{}: rule \"{}\": {}\n", located(rule.where, one.arguments.directory).text(), rule.rule,
+        rule.failed_condition.empty() ? "matches" : "no match: " + rule.failed_condition);
+  if (one.not_reached > 0)
+    text += counted(one.not_reached, "rule") + " not reached\n";
+  return text + fmt::format("{}; the requester is told: {}\n",
+                            decision.allowed ? "allowed" : "refused", decision.reason);
+}
+
+nlohmann::ordered_json json_of(const Explanation& one) {
+  nlohmann::ordered_json rules = nlohmann::ordered_json::array();
+  for (const policy::RuleTrace& rule : one.decision.trace)
+    rules.push_back({{"rule", rule.rule},
+                     {"file", located(rule.where, one.arguments.directory).file},
+                     {"line", rule.where.line},
+                     {"column", rule.where.column},
+                     {"matches", rule.failed_condition.empty()},
+                     {"failed", rule.failed_condition}});
+  return {{"requester", one.decision.requester},
+          {"verb", policy::to_string(one.request.verb)},
+          {"rules", rules},
+          {"not_reached", one.not_reached},
+          {"allowed", one.decision.allowed},
+          {"rule", one.decision.rule},
+          {"reason", one.decision.reason}};
+}
+
+} // namespace
+
+Outcome<Answer> policy_explain(const Arguments& arguments) {
+  const policy::Policy policy = TRY(load_policy(arguments.directory));
+  const policy::Request request = TRY(request_of(policy, arguments));
+  const policy::Decision decision = policy.decide(request);
+  const Explanation one{arguments, request, decision,
+                        policy.declared().rules.size() - decision.trace.size()};
+  return Answer(arguments.json ? json_text(json_of(one)) + "\n" : text_of(one),
+                decision.allowed ? ExitCode::ok : ExitCode::refused);
+}
+
+} // namespace ashlar::cli
