@@ -27,7 +27,7 @@ libexec_directory = "/usr/libexec/ashlar"
 
 BOOT_MANIFEST = """\
 [[domain]]
-name = "toolstack"
+name = "{name}"
 type = "pv"
 vcpus = 1
 memory_mib = 512
@@ -35,7 +35,7 @@ kernel = "/boot/ashlar/toolstack-vmlinuz"
 initrds = ["/boot/ashlar/toolstack-initrd"]
 command_line = "{command_line}"
 requester = true
-essential = true
+essential = {essential}
 """
 TOOLSTACK_COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=1"
 
@@ -59,6 +59,7 @@ class Appliance:
     policies: dict = field(default_factory=dict)  # file name -> text
     debug: bool = False                           # shell and Xen's own tools
     with_builder: bool = True                     # off for bringing up the parts below it
+    second_toolstack: bool = False                # one more, which the appliance outlives
     preload: Path = None                          # debug: a library for /etc/ld.so.preload
     files: dict = field(default_factory=dict)     # debug: path -> bytes, text or host Path
 
@@ -91,8 +92,15 @@ def _add_builder(archive, recipe):
     if recipe.toolstack_kernel:
         archive.file("/boot/ashlar/toolstack-vmlinuz", recipe.toolstack_kernel)
         archive.file("/boot/ashlar/toolstack-initrd", recipe.toolstack_initrd)
-        manifest = BOOT_MANIFEST.format(command_line=TOOLSTACK_COMMAND_LINE)
+        manifest = _boot_domain("toolstack", essential=True)
+        if recipe.second_toolstack:
+            manifest += _boot_domain("toolstack-2", essential=False)
     archive.file("/etc/ashlar/boot.toml", manifest)
+
+
+def _boot_domain(name, essential):
+    return BOOT_MANIFEST.format(name=name, essential=str(essential).lower(),
+                                command_line=TOOLSTACK_COMMAND_LINE)
 
 
 def _add_debug(archive, recipe):

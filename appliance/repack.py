@@ -2,8 +2,8 @@
 """Makes bzImages of one kernel with every payload compression, and its plain ELF, for tests.
 
 Xen and Ashlar read only the setup header and the payload that it points to (Linux's
-Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length), so the protected-mode
-code between them is left out.
+Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length), so of the code before
+the payload only one paragraph of zeros is left: an offset of 0 would mean that there is none.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ SYSSIZE = 0x1F4          # u32: protected-mode code, in 16-byte units
 PAYLOAD_OFFSET = 0x248   # u32: from the start of the protected-mode code
 PAYLOAD_LENGTH = 0x24C   # u32: bytes
 SECTOR = 512
+PARAGRAPH = 16
 LZ4_LEGACY_MAGIC = b"\x02\x21\x4c\x18"
 
 # The tools as Linux's scripts/Makefile.lib calls them, at levels that are quick. All but gzip get the
@@ -73,9 +74,10 @@ def _payload(image):
 
 def _with_payload(image, payload):
     setup = bytearray(image[:(image[SETUP_SECTS] + 1) * SECTOR])
-    struct.pack_into("<II", setup, PAYLOAD_OFFSET, 0, len(payload))
-    struct.pack_into("<I", setup, SYSSIZE, (len(payload) + 15) // 16)
-    return bytes(setup) + payload + bytes(-len(payload) % 16)
+    struct.pack_into("<II", setup, PAYLOAD_OFFSET, PARAGRAPH, len(payload))
+    code = bytes(PARAGRAPH) + payload + bytes(-len(payload) % PARAGRAPH)
+    struct.pack_into("<I", setup, SYSSIZE, len(code) // PARAGRAPH)
+    return bytes(setup) + code
 
 
 def _write(target, content):

@@ -79,15 +79,16 @@ def _flip_byte(content):
 
 
 def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arguments="",
-         files=None, memory_mib=4096):
+         files=None, memory_mib=4096, second_toolstack=False):
     """A machine with the debug appliance. Without the builder there is no toolstack domain either.
 
     `kernels` are those that the toolstack domain has below /images; `preload` names a library of the
-    build directory for every program of the appliance; `files` (path -> content) go into it.
+    build directory for every program of the appliance; `files` (path -> content) go into it;
+    `second_toolstack` adds a toolstack domain "toolstack-2" that is not essential.
     """
     toolstack = made.toolstack(tuple(kernels)) if builder else None
     initrd = images.write_appliance(made.folder / f"appliance-{name}", images.Appliance(
-        build=made.build, debug=True, with_builder=builder,
+        build=made.build, debug=True, with_builder=builder, second_toolstack=second_toolstack,
         toolstack_kernel=made.kernels["pv"] if builder else None, toolstack_initrd=toolstack,
         policies=made.policies(toolstack) if builder else {},
         preload=made.build / preload if preload else None, files=files or {}))

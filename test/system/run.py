@@ -4,7 +4,7 @@
 A test takes the machine and raises when something is wrong; the first line of its docstring is its name.
 A file may set BOOT, the options of fixture.boot(). After each test the harness
 compares the machine with how it was before: domains, xenstore, the builder and its children.
-Whatever a test leaves behind fails that test.
+Whatever a test leaves behind fails that test, unless its attribute `changes_state` is set.
 """
 
 import argparse
@@ -63,6 +63,8 @@ class Runner:
                 problem = problem or "the machine still runs"
             if usable:
                 try:
+                    if getattr(function, "changes_state", False):
+                        before = fixture.state(machine)
                     after = fixture.settled_state(machine, before)
                 except ShellError as error:
                     problem, usable = problem or f"the machine does not answer: {error}", False

@@ -60,8 +60,9 @@ void Session::handle_frames() {
     const Result<std::optional<ipc::Frame>> frame = frames_.receive();
     if (!frame) {
       // A peer that just hangs up is no fault; whatever else it did is told before the end.
-      if (frame.error().code != ErrorCode::peer_closed)
-        send(failure_reply(0, frame.error()));
+      if (frame.error().code == ErrorCode::peer_closed)
+        return close("");
+      send(failure_reply(0, frame.error()));
       return close(frame.error().message());
     }
     if (!*frame)
@@ -115,7 +116,8 @@ void Session::close(const std::string& why) {
   if (closing_)
     return;
   closing_ = true;
-  log::info("connection of {} ends: {}", name_, why);
+  if (!why.empty())
+    log::info("connection of {} ends: {}", name_, why);
   services_.loop.forget(watch_);
   services_.loop.forget(again_);
   services_.loop.forget(timer_);

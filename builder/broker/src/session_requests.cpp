@@ -51,6 +51,14 @@ const Domain* find(const Domains& domains, const ashlar_v1_DomainRef& reference)
   }
 }
 
+/// How a domain uses an image; nothing when it does not.
+const UsedImage* use_of(const Domain& domain, const ImageHandle& image) {
+  if (domain.kernel.image == image)
+    return &domain.kernel;
+  const auto initrd = std::ranges::find(domain.initrds, image, &UsedImage::image);
+  return initrd == domain.initrds.end() ? nullptr : &*initrd;
+}
+
 std::string no_rule_for(policy::Verb verb) {
   return fmt::format("no rule allows you to {}", policy::to_string(verb));
 }
@@ -266,14 +274,19 @@ void Session::images(std::uint32_t id) {
   if (!decision)
     return;
   for (const ImageHandle& image : services_.images.held_by(decision->requester)) {
-    ipc::Response response = image_reply(id, *image, "");
+    std::uint32_t users = 0;
+    std::string label; // as in a domain that uses it: the store itself knows digests, not names
     for (const auto& [domid, domain] : services_.domains.all()) {
-      const auto uses = [&](const UsedImage& used) { return used.image == image; };
       // Only the asker's own use is told: others may hold the same bytes.
-      if (domain.record.requester == decision->requester &&
-          (uses(domain.kernel) || std::ranges::any_of(domain.initrds, uses)))
-        ++response.part.image.users;
+      const UsedImage* use =
+          domain.record.requester == decision->requester ? use_of(domain, image) : nullptr;
+      if (!use)
+        continue;
+      ++users;
+      label = use->label;
     }
+    ipc::Response response = image_reply(id, *image, label);
+    response.part.image.users = users;
     send(response);
   }
   send(done_reply(id));

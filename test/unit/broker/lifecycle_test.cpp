@@ -190,7 +190,9 @@ TEST_CASE("lifecycle: the boot manifest's domains are measured, approved and bui
 
 TEST_CASE("lifecycle: the nodes of a killed builder's vchans are removed by its successor") {
   Scene scene;
-  scene.broker->boot({boot_domain(scene)});
+  BootDomain toolstack = boot_domain(scene);
+  toolstack.requester = true;
+  scene.broker->boot({toolstack});
   REQUIRE(scene.until([&] { return scene.world.count("unpause") == 1; }));
   const std::string ring = "/local/domain/0/data/ashlar/1/0123abcd/ring-ref";
   scene.world.nodes[ring] = "8";

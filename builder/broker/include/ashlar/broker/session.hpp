@@ -35,6 +35,7 @@ public:
 
   /// Handles nothing more and has `closed` called from the event loop. Safe at any time, also from
   /// within a request of this very session (a domain that asks for its own end).
+  /// `why` is for the log; empty: the peer hung up, which is nothing to note.
   void close(const std::string& why);
 
 private:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Guests that tests have built, boot and look at from the toolstack domain and from domain 0."""
+
+import json
+import shlex
+
+BUILD_SECONDS = 180  # limits for a machine that others load; a few seconds are usual
+BOOT_SECONDS = 300
+TAIL_BYTES = 65536
+
+
+def command(name, type="pv", kernel="pv", initrds=("guest",), words="", options=""):
+    """The command that has a small guest built.
+
+    `initrds` are names below /images, `words` more of the command line, `options` of `ashlar`.
+    """
+    initrd_options = " ".join(f"--initrd /images/{initrd}" for initrd in initrds)
+    return (f"ashlar create --name {name} --type {type} --kernel /images/{kernel} "
+            f"{initrd_options} --memory 144 {options} "
+            f"--cmdline '{command_line(name, words)}'")
+
+
+def command_line(name, words=""):
+    """The kernel command line of such a guest."""
+    return f"console=hvc0 quiet guest_name={name} {words}".strip()
+
+
+def create(machine, name, **request):
+    """Has a guest built; gives the answer."""
+    return ask(machine, command(name, **request).removeprefix("ashlar "))
+
+
+def ask(machine, words):
+    """The answer to an `ashlar` command that must succeed and prints JSON."""
+    return json.loads(machine.toolstack.check(f"ashlar {words} --json", BUILD_SECONDS))
+
+
+def fail(machine, words, status):
+    """The error of an `ashlar` command that must end with this exit status."""
+    found, output = machine.toolstack.run(f"ashlar {words} --json", BUILD_SECONDS)
+    assert found == status, f"{words}: exit status {found}, {status} was expected: {output}"
+    return json.loads(output)["error"]
+
+
+def await_console(machine, name, text, times=1):
+    """Waits until a guest's console says this text so often; gives the console's end."""
+    tail = f"ashlar console {name} --tail {TAIL_BYTES}"
+    machine.toolstack.wait_for(
+        f"[ $({tail} | grep -c {shlex.quote(text)}) -ge {times} ]", BOOT_SECONDS)
+    return machine.toolstack.check(tail, 60)
+
+
+def await_ready(machine, name):
+    """Waits until a guest's user space runs; gives its console's end."""
+    return await_console(machine, name, f"guest-ready {name}")
+
+
+def await_gone(machine, name):
+    """Waits until the builder knows no domain of this name, and so has no record of it."""
+    machine.toolstack.wait_for(
+        f"ashlar measurement {name} --json | grep -q not_found", BOOT_SECONDS)
+
+
+def destroy(machine, *names):
+    """Destroys guests."""
+    for name in names:
+        machine.toolstack.check(f"ashlar destroy {name}", 60)
