@@ -65,3 +65,13 @@ def destroy(machine, *names):
     """Destroys guests."""
     for name in names:
         machine.toolstack.check(f"ashlar destroy {name}", 60)
+
+
+def assert_measured(machine, name, image):
+    """The digests that are shown for a guest's kernel are those of the file that was sent."""
+    shown = ask(machine, f"info {name}")["kernel"]
+    event = next(event for event in ask(machine, f"measurement {name}")["events"]
+                 if event["type"] == "kernel")
+    for bank in ("sha1", "sha256"):
+        digest = machine.toolstack.check(f"{bank}sum /images/{image}", 60).split()[0]
+        assert digest == shown[bank] == event[bank], (image, bank, digest, shown, event)
