@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <doctest/doctest.h>
+
+#include <initializer_list>
+#include <vector>
+
+#include "ashlar/tpm/settings.hpp"
+
+using namespace ashlar;
+using namespace ashlar::tpm;
+
+namespace {
+
+Result<Settings> parse(std::initializer_list<const char*> arguments) {
+  return parse_arguments(std::vector<const char*>(arguments));
+}
+
+} // namespace
+
+TEST_CASE("settings: without arguments, the builder is domain 0 and PCR 13 is extended") {
+  const auto settings = parse({});
+  REQUIRE(settings.has_value());
+  CHECK(settings->listen == "vchan");
+  CHECK(settings->builder_domid == 0);
+  CHECK(settings->pcr == 13);
+  CHECK(settings->tpm == "device:/dev/tpm0");
+}
+
+TEST_CASE("settings: every argument is taken") {
+  const auto settings = parse({"--listen", "unix:/run/m.sock", "--builder", "3", "--pcr", "15",
+                               "--tpm", "swtpm:port=1", "--run-directory", "/run/x"});
+  REQUIRE(settings.has_value());
+  CHECK(settings->listen == "unix:/run/m.sock");
+  CHECK(settings->builder_domid == 3);
+  CHECK(settings->pcr == 15);
+  CHECK(settings->tpm == "swtpm:port=1");
+  CHECK(settings->run_directory == "/run/x");
+}
+
+TEST_CASE("settings: PCRs that others own or may reset are refused, and other nonsense") {
+  for (const char* pcr : {"7", "16", "23", "-1", "13x", "", "4294967304"})
+    CHECK_FALSE(parse({"--pcr", pcr}).has_value());
+  for (const char* listen : {"unix:", "tcp:1", ""})
+    CHECK_FALSE(parse({"--listen", listen}).has_value());
+  CHECK_FALSE(parse({"--builder", "32752"}).has_value());
+  CHECK_FALSE(parse({"--pcr"}).has_value());
+  CHECK_FALSE(parse({"--no-checks", "1"}).has_value());
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Every count, size and time of the TPM Manager that another domain can influence.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace ashlar::tpm {
+
+// The ledger. Together at most 64 MiB: record bytes, and 10,000 to 32,768 entries of about 250 B.
+inline constexpr std::size_t max_live_records = 10'000; // records of domains that may exist
+/// Encoded records that are kept: 2.5 KB each for as many as there may be. Those of revoked records
+/// go first when it is reached; their digests stay in the log.
+inline constexpr std::size_t max_kept_record_bytes = 24u << 20;
+/// Records since boot, revoked ones included: the host log explains the PCR from its first event,
+/// so an entry never goes.
+inline constexpr std::size_t max_log_events = 32'768;
+/// Builds run side by side, so records come a little out of order: this much below the largest
+/// serial, a new one is still taken.
+inline constexpr std::uint64_t serial_window = 1024;
+/// Revoked serials whose records never came.
+inline constexpr std::size_t max_unknown_revocations = 4096;
+
+// The journal.
+inline constexpr std::uint64_t max_journal_bytes = 128u << 20;
+/// It is written anew, without what is over, when it has grown by so much.
+inline constexpr std::uint64_t journal_slack_bytes = 8u << 20;
+
+// The connection.
+inline constexpr std::size_t max_reason_bytes = 1024; // of a refusal
+inline constexpr std::size_t frames_per_turn = 64;    // handled before anything else gets its turn
+
+// The builder's end of it.
+inline constexpr std::size_t max_waiting_requests = 4096;
+/// The link puts no more into its connection while so many bytes wait there for room.
+inline constexpr std::size_t link_queue_bytes = 512u << 10;
+inline constexpr std::chrono::milliseconds default_answer_time{30'000};
+inline constexpr std::chrono::milliseconds default_retry_pause{500};
+
+} // namespace ashlar::tpm

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/tpm/session.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ashlar/base/log.hpp"
+#include "ashlar/tpm/limits.hpp"
+
+namespace ashlar::tpm {
+
+namespace {
+
+struct Perform {
+  Manager& manager;
+
+  Result<Ack> operator()(const Hello&) const { return manager.log_status(); }
+  Result<Ack> operator()(const PutRecord& put) const { return manager.put(put.record); }
+  Result<Ack> operator()(const Revoke& revoke) const { return manager.revoke(revoke.serial); }
+  Result<Ack> operator()(const StatusQuery&) const { return manager.status(); }
+};
+
+} // namespace
+
+bool from_builder(const ipc::TransportPeer& peer, std::uint32_t builder_domid) {
+  if (const auto* domain = std::get_if<ipc::VchanPeer>(&peer))
+    return domain->domid == builder_domid;
+  const auto& process = std::get<ipc::UnixPeer>(peer);
+  return process.uid == 0 || process.uid == geteuid();
+}
+
+short Session::events() const {
+  const bool room_wanted = transport_->polls_for_room() && stream_.queued_bytes() > 0;
+  return static_cast<short>(POLLIN | (room_wanted ? POLLOUT : 0));
+}
+
+Status Session::turn() {
+  transport_->acknowledge();
+  TRY(stream_.flush());
+  busy_ = false;
+  for (std::size_t handled = 0; handled < frames_per_turn; ++handled) {
+    const std::optional<ipc::Frame> frame = TRY(stream_.receive());
+    if (!frame)
+      return {};
+    TRY(handle(*frame));
+  }
+  busy_ = true;
+  return {};
+}
+
+Status Session::handle(const ipc::Frame& frame) {
+  if (frame.kind != ipc::FrameKind::control)
+    return failure(ErrorCode::invalid, "reading a request to the TPM Manager",
+                   "it came as a data frame");
+  const Request request = TRY(decode_request(frame.payload));
+  const bool hello = std::holds_alternative<Hello>(request.body);
+  if (hello == greeted_)
+    return failure(ErrorCode::invalid, "reading a request to the TPM Manager",
+                   "a connection begins with one Hello, and no other follows");
+  return stream_.send(ipc::FrameKind::control, encode(answer(request)));
+}
+
+Reply Session::answer(const Request& request) {
+  const auto* hello = std::get_if<Hello>(&request.body);
+  if (hello && hello->version != link_version)
+    return Reply{request.id,
+                 Refused{RefusalCode::invalid,
+                         fmt::format("the builder speaks version {}, this manager version {}: "
+                                     "install them from one release",
+                                     hello->version, link_version)}};
+  greeted_ = true;
+  const Result<Ack> result = std::visit(Perform{manager_}, request.body);
+  if (result)
+    return Reply{request.id, *result};
+  log::warning("refused: {}", result.error().message());
+  return Reply{request.id, refusal_of(result.error())};
+}
+
+} // namespace ashlar::tpm

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/tpm/settings.hpp"
+
+#include <charconv>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "ashlar/base/bytes.hpp"
+
+namespace ashlar::tpm {
+
+namespace {
+
+constexpr const char* doing = "reading the command line";
+constexpr std::uint32_t last_domid = 0x7fef; // DOMID_FIRST_RESERVED - 1, xen/include/public/xen.h
+
+Status take_number(std::uint32_t& out, std::string_view key, std::string_view text,
+                   std::uint32_t low, std::uint32_t high) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < low || number > high)
+    return failure(ErrorCode::invalid, doing,
+                   fmt::format("{} must be a number from {} to {}, not \"{}\"", key, low, high,
+                               printable(text)));
+  out = number;
+  return {};
+}
+
+Status take_listen(std::string& out, std::string_view text) {
+  constexpr std::string_view unix_prefix = "unix:";
+  if (text != "vchan" && (!text.starts_with(unix_prefix) || text.size() == unix_prefix.size()))
+    return failure(ErrorCode::invalid, doing,
+                   fmt::format("--listen must be vchan or unix:PATH, not \"{}\"", printable(text)));
+  out = text;
+  return {};
+}
+
+Status take(Settings& settings, std::string_view key, std::string_view value) {
+  if (key == "--listen")
+    return take_listen(settings.listen, value);
+  if (key == "--builder")
+    return take_number(settings.builder_domid, key, value, 0, last_domid);
+  if (key == "--pcr")
+    return take_number(settings.pcr, key, value, first_host_pcr, last_host_pcr);
+  if (key == "--tpm")
+    settings.tpm = value;
+  else if (key == "--run-directory")
+    settings.run_directory = value;
+  else
+    return failure(ErrorCode::invalid, doing,
+                   fmt::format("\"{}\" is not known here: see --help", printable(key)));
+  return {};
+}
+
+} // namespace
+
+Result<Settings> parse_arguments(std::span<const char* const> arguments) {
+  Settings settings;
+  for (; !arguments.empty(); arguments = arguments.subspan(2)) {
+    if (arguments.size() == 1)
+      return failure(
+          ErrorCode::invalid, doing,
+          fmt::format("\"{}\" is unknown or lacks its value: see --help", printable(arguments[0])));
+    TRY(take(settings, arguments[0], arguments[1]));
+  }
+  return settings;
+}
+
+} // namespace ashlar::tpm
