@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Three banks together against OpenSSL's hashing of one bank alone.
+#include <openssl/evp.h>
+
+#include <memory>
+#include <vector>
+
+#include "ashlar/measure/digest.hpp"
+#include "bench.hpp"
+
+namespace ashlar::bench {
+
+namespace {
+
+void three_banks(benchmark::State& state) {
+  const std::vector<std::byte> chunk(chunk_bytes, std::byte{0x5a});
+  Result<measure::DigestStream> stream = measure::DigestStream::create();
+  if (!succeeded(state, stream))
+    return;
+  for (auto _ : state)
+    if (!succeeded(state, stream->update(chunk)))
+      return;
+  report_bytes(state, chunk.size());
+}
+
+struct FreeContext {
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+
+void one_bank(benchmark::State& state, const EVP_MD* algorithm) {
+  const std::vector<std::byte> chunk(chunk_bytes, std::byte{0x5a});
+  const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
+  if (!context || EVP_DigestInit_ex2(context.get(), algorithm, nullptr) != 1) {
+    state.SkipWithError("OpenSSL does not offer this algorithm");
+    return;
+  }
+  for (auto _ : state)
+    benchmark::DoNotOptimize(EVP_DigestUpdate(context.get(), chunk.data(), chunk.size()));
+  report_bytes(state, chunk.size());
+}
+
+BENCHMARK(three_banks)->Name("hash_three_banks/ashlar");
+BENCHMARK_CAPTURE(one_bank, sha1, EVP_sha1())->Name("hash_three_banks/peer_sha1");
+BENCHMARK_CAPTURE(one_bank, sha256, EVP_sha256())->Name("hash_three_banks/peer_sha256");
+BENCHMARK_CAPTURE(one_bank, sha384, EVP_sha384())->Name("hash_three_banks/peer_sha384");
+
+} // namespace
+
+} // namespace ashlar::bench
