@@ -4,6 +4,7 @@
 import functools
 import hashlib
 import string
+import threading
 import time
 from pathlib import Path
 
@@ -78,6 +79,10 @@ def _flip_byte(content):
     return content
 
 
+# Files whose machines run side by side share toolstack images.
+_making = threading.Lock()
+
+
 def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arguments="",
          files=None, memory_mib=4096, second_toolstack=False):
     """A machine with the debug appliance. Without the builder there is no toolstack domain either.
@@ -86,12 +91,13 @@ def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arg
     build directory for every program of the appliance; `files` (path -> content) go into it;
     `second_toolstack` adds a toolstack domain "toolstack-2" that is not essential.
     """
-    toolstack = made.toolstack(tuple(kernels)) if builder else None
-    initrd = images.write_appliance(made.folder / f"appliance-{name}", images.Appliance(
-        build=made.build, debug=True, with_builder=builder, second_toolstack=second_toolstack,
-        toolstack_kernel=made.kernels["pv"] if builder else None, toolstack_initrd=toolstack,
-        policies=made.policies(toolstack) if builder else {},
-        preload=made.build / preload if preload else None, files=files or {}))
+    with _making:
+        toolstack = made.toolstack(tuple(kernels)) if builder else None
+        initrd = images.write_appliance(made.folder / f"appliance-{name}", images.Appliance(
+            build=made.build, debug=True, with_builder=builder, second_toolstack=second_toolstack,
+            toolstack_kernel=made.kernels["pv"] if builder else None, toolstack_initrd=toolstack,
+            policies=made.policies(toolstack) if builder else {},
+            preload=made.build / preload if preload else None, files=files or {}))
     if not builder:
         dom0_arguments += " ashlar.builder=manual"
     return Machine(initrd, OUT / f"{name}.log", memory_mib, dom0_arguments, toolstack=builder)

@@ -9,9 +9,12 @@ Whatever a test leaves behind fails that test, unless its attribute `changes_sta
 
 import argparse
 import importlib.util
+import os
 import sys
+import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -23,6 +26,7 @@ from appliance import qemu  # noqa: E402
 from shell import ShellError  # noqa: E402
 
 EXIT_SKIPPED = 77  # Meson's
+GIB_A_MACHINE = 6  # of the host's memory, with what QEMU needs itself
 
 
 class Runner:
@@ -31,6 +35,7 @@ class Runner:
     def __init__(self, images, only):
         self._images = images
         self._only = only
+        self._lock = threading.Lock()  # for the counts and whole reports
         self.passed = 0
         self.failed = 0
 
@@ -80,14 +85,17 @@ class Runner:
     def _report(self, group, name, function, seconds, problem, machine=None):
         title = (function.__doc__ or name).splitlines()[0].rstrip(".")
         verdict = "FAIL" if problem else "ok"
-        print(f"{verdict:4} {group}: {title} ({seconds:.1f} s)", flush=True)
+        lines = [f"{verdict:4} {group}: {title} ({seconds:.1f} s)"]
         if problem:
-            self.failed += 1
-            print("\n".join(f"     {line}" for line in problem.splitlines()))
+            lines += [f"     {line}" for line in problem.splitlines()]
             if machine:
-                print(machine.log_tail(), flush=True)
-        else:
-            self.passed += 1
+                lines.append(machine.log_tail())
+        with self._lock:
+            print("\n".join(lines), flush=True)
+            if problem:
+                self.failed += 1
+            else:
+                self.passed += 1
 
 
 def attempt(function, machine):
@@ -108,19 +116,28 @@ def load(path):
     return module
 
 
+def machines_that_fit():
+    """How many machines this one can run side by side: a core and its memory for each, two at most."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return max(1, min(2, len(os.sched_getaffinity(0)), memory // (GIB_A_MACHINE << 30)))
+
+
 def main():
     """Runs what was asked for; gives the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="Meson's build directory")
     parser.add_argument("--only", default="", help="tests whose FILE.FUNCTION contains this")
+    parser.add_argument("--machines", type=int, default=machines_that_fit(),
+                        help="files that run side by side, each on its machine")
     options = parser.parse_args()
     if reason := qemu.available():
         print(f"skipped: {reason}: run ./dev setup")
         return EXIT_SKIPPED
     print("making the images", flush=True)
     runner = Runner(fixture.Images(options.build.resolve()), options.only)
-    for path in sorted(HERE.glob("test_*.py")):
-        runner.run_file(path)
+    with ThreadPoolExecutor(max_workers=options.machines) as machines:
+        # list(): an exception of the harness itself must come out here.
+        list(machines.map(runner.run_file, sorted(HERE.glob("test_*.py"))))
     print(f"{runner.passed} passed, {runner.failed} failed", flush=True)
     return 0 if runner.passed and not runner.failed else 1
 
