@@ -179,9 +179,9 @@ TEST_CASE("lifecycle: the boot manifest's domains are measured, approved and bui
   Scene scene;
   scene.broker->boot({boot_domain(scene)});
   CHECK(scene.until([&] { return scene.world.count("unpause") == 1; }));
-  REQUIRE(scene.journal().domains.size() == 1);
-  const Domain& domain = scene.journal().domains.begin()->second;
-  CHECK(domain.record.requester == "boot");
+  const JournalState journal = scene.journal();
+  REQUIRE(journal.domains.size() == 1);
+  CHECK(journal.domains.begin()->second.record.requester == "boot");
   CHECK(scene.world.loaded == std::vector<std::string>{"boot kernel"});
   scene.broker->boot({boot_domain(scene)});
   scene.settle();
