@@ -32,7 +32,9 @@ def create(machine, name, **request):
 
 def ask(machine, words):
     """The answer to an `ashlar` command that must succeed and prints JSON."""
-    return json.loads(machine.toolstack.check(f"ashlar {words} --json", BUILD_SECONDS))
+    # On a loaded machine the builder may say nothing for longer than people would wait.
+    return json.loads(machine.toolstack.check(
+        f"ashlar --timeout {BUILD_SECONDS} {words} --json", BUILD_SECONDS))
 
 
 def fail(machine, words, status):

@@ -9,7 +9,6 @@ Whatever a test leaves behind fails that test, unless its attribute `changes_sta
 
 import argparse
 import importlib.util
-import os
 import sys
 import threading
 import time
@@ -26,7 +25,6 @@ from appliance import qemu  # noqa: E402
 from shell import ShellError  # noqa: E402
 
 EXIT_SKIPPED = 77  # Meson's
-GIB_A_MACHINE = 6  # of the host's memory, with what QEMU needs itself
 
 
 class Runner:
@@ -116,19 +114,13 @@ def load(path):
     return module
 
 
-def machines_that_fit():
-    """How many machines this one can run side by side: a core and its memory for each, two at most."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    return max(1, min(2, len(os.sched_getaffinity(0)), memory // (GIB_A_MACHINE << 30)))
-
-
 def main():
     """Runs what was asked for; gives the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="Meson's build directory")
     parser.add_argument("--only", default="", help="tests whose FILE.FUNCTION contains this")
-    parser.add_argument("--machines", type=int, default=machines_that_fit(),
-                        help="files that run side by side, each on its machine")
+    parser.add_argument("--machines", type=int, default=1, help="files that run side by side, each on "
+                        "its machine (1; more need four cores: guests with several vCPUs starve the rest)")
     options = parser.parse_args()
     if reason := qemu.available():
         print(f"skipped: {reason}: run ./dev setup")

@@ -21,12 +21,13 @@ def xenstore(machine, domid, node):
 
 def test_types_and_cpus(machine):
     """PV and PVH guests with one and with four vCPUs boot to user space."""
-    built = {(type_, vcpus): f"{type_}-{vcpus}" for type_ in ("pv", "pvh") for vcpus in (1, 4)}
-    for (type_, vcpus), name in built.items():
-        guests.create(machine, name, type=type_, kernel=type_, options=f"--vcpus {vcpus}")
-    for (_, vcpus), name in built.items():
-        assert f"guest-cpus {vcpus}\n" in guests.await_ready(machine, name).replace("\r", "")
-    guests.destroy(machine, *built.values())
+    # One after the other: four vCPUs on the host's two leave little for anybody else.
+    for type_ in ("pv", "pvh"):
+        for vcpus in (1, 4):
+            name = f"{type_}-{vcpus}"
+            guests.create(machine, name, type=type_, kernel=type_, options=f"--vcpus {vcpus}")
+            assert f"guest-cpus {vcpus}\n" in guests.await_ready(machine, name).replace("\r", "")
+            guests.destroy(machine, name)
 
 
 def test_initrds(machine):
