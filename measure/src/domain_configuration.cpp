@@ -48,6 +48,27 @@ const char* to_string(StopAction action) {
   return "unknown";
 }
 
+const char* to_string(Vtpm vtpm) {
+  switch (vtpm) {
+  case Vtpm::none:
+    return "none";
+  case Vtpm::tpm12:
+    return "1.2";
+  case Vtpm::tpm20:
+    return "2.0";
+  }
+  return "unknown";
+}
+
+Result<Vtpm> vtpm_from_text(std::string_view text) {
+  for (const Vtpm vtpm : {Vtpm::none, Vtpm::tpm12, Vtpm::tpm20})
+    if (text == to_string(vtpm))
+      return vtpm;
+  return failure(ErrorCode::invalid,
+                 fmt::format("reading the vTPM version \"{}\"", printable(text)),
+                 "it must be none, 1.2 or 2.0");
+}
+
 Status validate(const DomainConfiguration& configuration) {
   const std::string& name = configuration.name;
   if (name.empty())
@@ -76,7 +97,7 @@ Status validate(const DomainConfiguration& configuration) {
 std::string canonical_text(const DomainConfiguration& configuration) {
   // A change of the order, of a key or of a word changes every guest's measurement: only together
   // with the number in the first line, and with docs/measurements.md.
-  return fmt::format("ashlar-domain-configuration=1\n"
+  return fmt::format("ashlar-domain-configuration=2\n"
                      "name={}\n"
                      "type={}\n"
                      "vcpus={}\n"
@@ -84,11 +105,12 @@ std::string canonical_text(const DomainConfiguration& configuration) {
                      "max_memory_kib={}\n"
                      "on_poweroff={}\n"
                      "on_reboot={}\n"
-                     "on_crash={}\n",
+                     "on_crash={}\n"
+                     "vtpm={}\n",
                      configuration.name, to_string(configuration.type), configuration.vcpus,
                      configuration.memory_kib, configuration.max_memory_kib,
                      to_string(configuration.on_poweroff), to_string(configuration.on_reboot),
-                     to_string(configuration.on_crash));
+                     to_string(configuration.on_crash), to_string(configuration.vtpm));
 }
 
 } // namespace ashlar::measure

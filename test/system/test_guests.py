@@ -81,8 +81,8 @@ def policy_digest(files):
 def recomputed(machine, name, initrds):
     """The events that docs/measurements.md says the record of a PV guest holds."""
     configuration = (
-        f"ashlar-domain-configuration=1\nname={name}\ntype=pv\nvcpus=3\nmemory_kib={144 << 10}\n"
-        f"max_memory_kib={160 << 10}\non_poweroff=destroy\non_reboot=restart\non_crash=preserve\n")
+        f"ashlar-domain-configuration=2\nname={name}\ntype=pv\nvcpus=3\nmemory_kib={144 << 10}\n"
+        f"max_memory_kib={160 << 10}\non_poweroff=destroy\non_reboot=restart\non_crash=preserve\nvtpm=none\n")
     policy = guests.ask(machine, "policy show")
     events = [("builder", guests.ask(machine, "version")["builder"].encode()),
               ("policy", policy_digest(policy["files"]).encode()),

@@ -95,9 +95,9 @@ TEST_CASE("measure: prints the events and PCRs of a guest given by flags, withou
   REQUIRE(run.code == 0);
   const nlohmann::json json = json_of(run);
   CHECK(json["profile"] == "uapi");
-  CHECK(json["configuration"] == "ashlar-domain-configuration=1\nname=web-1\ntype=pvh\nvcpus=1\n"
+  CHECK(json["configuration"] == "ashlar-domain-configuration=2\nname=web-1\ntype=pvh\nvcpus=1\n"
                                  "memory_kib=1024\nmax_memory_kib=1024\non_poweroff=destroy\n"
-                                 "on_reboot=restart\non_crash=destroy\n");
+                                 "on_reboot=restart\non_crash=destroy\nvtpm=none\n");
   REQUIRE(json["events"].size() == 5);
   CHECK(json["events"][1]["type"] == "kernel");
   CHECK(json["events"][1]["size"] == 12);
@@ -106,7 +106,7 @@ TEST_CASE("measure: prints the events and PCRs of a guest given by flags, withou
   CHECK(json["pcrs"]["sha256"] ==
         nlohmann::json{{"9", "b88f3f290fe4ac11da329c5515b418b937de9be1abffb4ff40de976ef83a28ee"},
                        {"11", "311ba123acb2d9fbbc9538983a0d11e4cbcbce81c52ca93add4d7eac9e9b5ae0"},
-                       {"12", "31ce7a83cb029cc9a44d0e86ca91f7d3c9237e7b2c4bf5e69a6a7658005f62bb"}});
+                       {"12", "f0276e6cebd709b43a59061c2b6359857f330a2158393dda10e1d805955342a0"}});
 }
 
 TEST_CASE("measure: pv-grub has one bank, and the table shows its PCRs alone") {

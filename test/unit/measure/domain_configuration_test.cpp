@@ -26,7 +26,7 @@ DomainConfiguration web() {
 } // namespace
 
 TEST_CASE("configuration: the canonical text is the documented one") {
-  CHECK(canonical_text(web()) == "ashlar-domain-configuration=1\n"
+  CHECK(canonical_text(web()) == "ashlar-domain-configuration=2\n"
                                  "name=web-1\n"
                                  "type=pvh\n"
                                  "vcpus=2\n"
@@ -34,16 +34,18 @@ TEST_CASE("configuration: the canonical text is the documented one") {
                                  "max_memory_kib=524288\n"
                                  "on_poweroff=destroy\n"
                                  "on_reboot=restart\n"
-                                 "on_crash=preserve\n");
+                                 "on_crash=preserve\n"
+                                 "vtpm=none\n");
 }
 
 TEST_CASE("configuration: the digest in docs/measurements.md is that of its example") {
   DomainConfiguration example = web();
   example.on_crash = StopAction::destroy;
+  example.vtpm = Vtpm::tpm20;
   const auto digests = digest(as_bytes(canonical_text(example)));
   REQUIRE(digests.has_value());
   CHECK(to_hex(digests->sha256) ==
-        "c7ebc7effd4d9437a9ffd809bea53fa13571dbd65517486a4c2bfa2ab4d219e5");
+        "3840cd0b745fc517f87087d77cc83c084935a8bcd17798aba7b1ac3580489e44");
 }
 
 TEST_CASE("configuration: every setting changes the canonical text") {
@@ -56,6 +58,8 @@ TEST_CASE("configuration: every setting changes the canonical text") {
       [](auto& c) { c.on_poweroff = StopAction::restart; },
       [](auto& c) { c.on_reboot = StopAction::destroy; },
       [](auto& c) { c.on_crash = StopAction::destroy; },
+      [](auto& c) { c.vtpm = Vtpm::tpm12; },
+      [](auto& c) { c.vtpm = Vtpm::tpm20; },
   };
   for (const auto& change : changes) {
     DomainConfiguration changed = web();
@@ -63,6 +67,13 @@ TEST_CASE("configuration: every setting changes the canonical text") {
     CHECK(canonical_text(changed) != canonical_text(web()));
     CHECK(validate(changed));
   }
+}
+
+TEST_CASE("configuration: a vTPM version is read as it is printed, and nothing else is") {
+  for (const Vtpm vtpm : {Vtpm::none, Vtpm::tpm12, Vtpm::tpm20})
+    CHECK(vtpm_from_text(to_string(vtpm)) == vtpm);
+  for (const char* bad : {"", "1", "2", "2.0 ", "3.0"})
+    CHECK_FALSE(vtpm_from_text(bad));
 }
 
 TEST_CASE("configuration: names of 1 to 63 bytes of the charset are valid, and no others") {

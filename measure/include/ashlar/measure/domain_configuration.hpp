@@ -23,6 +23,12 @@ enum class StopAction {
 };
 [[nodiscard]] const char* to_string(StopAction action); // "destroy", "restart", "preserve"
 
+/// The TPM that the guest sees: none, or that of a vTPM domain of its own.
+enum class Vtpm { none, tpm12, tpm20 };
+[[nodiscard]] const char* to_string(Vtpm vtpm); // "none", "1.2", "2.0"
+/// Reads the same words. Errors: invalid.
+[[nodiscard]] Result<Vtpm> vtpm_from_text(std::string_view text);
+
 /// The longest domain name, in bytes.
 inline constexpr std::size_t max_name_bytes = 63;
 
@@ -37,6 +43,7 @@ struct DomainConfiguration {
   StopAction on_poweroff = StopAction::destroy;
   StopAction on_reboot = StopAction::restart;
   StopAction on_crash = StopAction::destroy;
+  Vtpm vtpm = Vtpm::none;
 };
 
 /// Checks what every domain must keep, before it is measured: the name's length and characters, at
@@ -48,7 +55,7 @@ struct DomainConfiguration {
 /// The canonical text of a configuration: what the configuration event's digest covers.
 ///
 /// One "key=value" line for each setting, in the fixed order documented in docs/measurements.md,
-/// each ended by a single newline; the first line is "ashlar-domain-configuration=1". Pure ASCII,
+/// each ended by a single newline; the first line is "ashlar-domain-configuration=2". Pure ASCII,
 /// decimal numbers without leading zeros: a person can write it with a text editor and run
 /// sha256sum on it. The text of a configuration that validate() refuses is not canonical (its name
 /// could hold a newline).
