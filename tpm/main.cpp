@@ -31,6 +31,8 @@ constexpr std::string_view usage =
     "  --builder DOMID      the builder's domain (default 0): only it is let in by vchan\n"
     "  --tpm TCTI           device:PATH (default device:/dev/tpm0) or swtpm:host=H,port=N\n"
     "  --pcr N              8 to 15 (default 13): nobody else may extend it\n"
+    "  --vtpm-images FILE   a kernel's and an initrd's SHA-256 a line: what vTPMs may be built "
+    "from\n"
     "  --run-directory DIR  the journal's, in a tmpfs (default /run/ashlar-tpm-manager)\n"
     "  --help, --version\n";
 
@@ -55,8 +57,11 @@ Status run(std::span<const char* const> arguments) {
     return errno_failure("creating the directory " + settings.run_directory);
   const UniqueFd signals = TRY(open_signals());
   std::unique_ptr<tpm::HardwareTpm> hardware = TRY(tpm::open_esys_tpm(settings.tpm, settings.pcr));
-  const std::unique_ptr<tpm::Manager> manager =
-      TRY(tpm::Manager::start(settings.run_directory, settings.pcr, std::move(hardware)));
+  tpm::ApprovedImages approved;
+  if (!settings.vtpm_images.empty())
+    approved = TRY(tpm::ApprovedImages::read(settings.vtpm_images));
+  const std::unique_ptr<tpm::Manager> manager = TRY(tpm::Manager::start(
+      settings.run_directory, settings.pcr, std::move(hardware), std::move(approved)));
   const std::unique_ptr<tpm::Server> server = TRY(tpm::Server::open(*manager, settings));
   const tpm::Ack status = manager->log_status();
   log::notice("takes records on {}; PCR {} holds {} after {} events", settings.listen, status.pcr,

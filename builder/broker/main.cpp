@@ -6,6 +6,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <string_view>
@@ -72,6 +73,9 @@ Result<int> run(const Options& options) {
   broker::Broker::Outside outside;
   outside.hypervisor = TRY(xen::open_hypervisor());
   outside.store = TRY(xen::open_store());
+  outside.manager = std::ranges::any_of(boot_domains, &broker::BootDomain::tpm_manager)
+                        ? broker::linked_tpm_manager(loop)
+                        : broker::no_tpm_manager();
   outside.workshop = broker::make_workshop(loop, settings.libexec_directory, lock.descriptor());
   const std::unique_ptr<broker::Broker> broker =
       TRY(broker::Broker::start(loop, settings, std::move(outside), std::move(fd_store)));

@@ -129,4 +129,19 @@ Result<std::unique_ptr<Transport>> serve_vchan(std::uint32_t client_domid,
   return adopt_vchan(vchan, client_domid);
 }
 
+Result<std::unique_ptr<Transport>> join_vchan(std::uint32_t server_domid,
+                                              const std::string& xenstore_path) {
+  errno = 0;
+  libxenvchan* const vchan =
+      libxenvchan_client_init(nullptr, static_cast<int>(server_domid), xenstore_path.c_str());
+  if (vchan)
+    return adopt_vchan(vchan, server_domid);
+  const std::string doing =
+      fmt::format("joining the vchan of domain {} at {}", server_domid, xenstore_path);
+  // EACCES in a domU also means "not there yet": xenstored hides what it would not let us read.
+  if (errno == ENOENT || errno == EACCES)
+    return failure(ErrorCode::not_found, doing, "nothing is served there for this domain", errno);
+  return errno_failure(doing, "the vchan cannot be opened");
+}
+
 } // namespace ashlar::ipc

@@ -20,7 +20,6 @@ extern "C" {
 
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/ipc/vchan.hpp"
-#include "vchan_transport.hpp"
 
 namespace ashlar::ipc {
 
@@ -29,7 +28,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view refused_prefix = "refused: ";
-// EACCES in a domU also means "not there yet" (xenstored hides what it would not let us read).
+// The builder says "ready" in xenstore; what it wrote for libxenvchan may be seen a moment later.
 constexpr std::chrono::milliseconds retry_pause{20};
 
 struct CloseStore {
@@ -126,16 +125,11 @@ private:
 };
 
 Result<std::unique_ptr<Transport>> join(std::uint32_t builder_domid, const std::string& path,
-                                        const std::string& doing, Clock::time_point deadline) {
+                                        Clock::time_point deadline) {
   for (;;) {
-    errno = 0;
-    libxenvchan* const vchan =
-        libxenvchan_client_init(nullptr, static_cast<int>(builder_domid), path.c_str());
-    if (vchan)
-      return adopt_vchan(vchan, builder_domid);
-    const int number = errno;
-    if ((number != EACCES && number != ENOENT) || milliseconds_until(deadline) == 0)
-      return failure(ErrorCode::io, doing, "the vchan at " + path + " cannot be opened", number);
+    Result<std::unique_ptr<Transport>> joined = join_vchan(builder_domid, path);
+    if (joined || joined.error().code != ErrorCode::not_found || milliseconds_until(deadline) == 0)
+      return joined;
     std::this_thread::sleep_for(retry_pause);
   }
 }
@@ -160,7 +154,7 @@ Result<std::unique_ptr<Transport>> connect_vchan(std::uint32_t builder_domid, in
   Invitation invitation(store.get(), token);
   TRY(invitation.write());
   TRY(invitation.wait(doing, deadline));
-  return join(builder_domid, vchan_server_path(builder_domid, domid, token), doing, deadline);
+  return join(builder_domid, vchan_server_path(builder_domid, domid, token), deadline);
 }
 
 } // namespace ashlar::ipc

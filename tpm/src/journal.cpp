@@ -28,6 +28,7 @@ enum class Kind : std::uint8_t {
   extended = 2, // u64 serial
   revoked = 3,  // u64 serial
   past = 4,     // u64 serial, u32 domid, digests: extended and revoked, its record forgotten
+  bound = 5,    // u64 guest serial, u64 vTPM serial, u8 version, u8 profile
 };
 
 std::vector<std::byte> framed(Kind kind, std::span<const std::byte> body) {
@@ -53,6 +54,27 @@ std::vector<std::byte> framed_past(const LogEvent& event) {
   return framed(Kind::past, body.bytes());
 }
 
+std::vector<std::byte> framed(const Binding& binding) {
+  WireWriter body;
+  body.u64(binding.guest_serial);
+  body.u64(binding.vtpm_serial);
+  body.u8(static_cast<std::uint8_t>(binding.version));
+  body.u8(static_cast<std::uint8_t>(binding.profile));
+  return framed(Kind::bound, body.bytes());
+}
+
+/// The journal is this program's own: what it says was judged when it was written.
+Status apply_bound(JournalState& state, WireReader& reader) {
+  Binding binding;
+  binding.guest_serial = reader.u64();
+  binding.vtpm_serial = reader.u64();
+  binding.version = static_cast<measure::Vtpm>(reader.u8());
+  binding.profile = static_cast<measure::Profile>(reader.u8());
+  TRY(reader.end("an entry of the TPM Manager's journal"));
+  state.bindings.add(binding);
+  return {};
+}
+
 Status apply_extended(JournalState& state, std::uint64_t serial) {
   if (!state.intent || state.intent->event.serial != serial)
     return failure(ErrorCode::invalid, doing_read,
@@ -64,6 +86,7 @@ Status apply_extended(JournalState& state, std::uint64_t serial) {
 }
 
 Status apply_revoked(JournalState& state, std::uint64_t serial) {
+  state.bindings.end(serial);
   if (!state.intent || state.intent->event.serial != serial)
     return state.ledger.revoke(serial);
   state.intent->revoked = true;
@@ -95,6 +118,8 @@ Status apply(JournalState& state, std::span<const std::byte> entry) {
     return apply_intent(state, entry.subspan(1));
   if (kind == Kind::past)
     return apply_past(state, reader);
+  if (kind == Kind::bound)
+    return apply_bound(state, reader);
   const std::uint64_t serial = reader.u64();
   TRY(reader.end("an entry of the TPM Manager's journal"));
   if (kind == Kind::extended)
@@ -135,6 +160,8 @@ std::vector<std::byte> summary(const JournalState& state) {
     if (event.revoked)
       add(framed(Kind::revoked, event.serial));
   }
+  for (const auto& [serial, binding] : state.bindings.all())
+    add(framed(binding));
   for (const std::uint64_t serial : state.ledger.unknown_revocations())
     add(framed(Kind::revoked, serial));
   if (state.intent)
@@ -214,6 +241,10 @@ Status Journal::extended(std::uint64_t serial) {
 }
 Status Journal::revoked(std::uint64_t serial) {
   return append(framed(Kind::revoked, serial));
+}
+
+Status Journal::bound(const Binding& binding) {
+  return append(framed(binding));
 }
 
 void Journal::compact(const JournalState& state) {

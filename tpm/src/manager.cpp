@@ -10,11 +10,12 @@
 namespace ashlar::tpm {
 
 Result<std::unique_ptr<Manager>> Manager::start(const std::string& directory, std::uint32_t pcr,
-                                                std::unique_ptr<HardwareTpm> tpm) {
+                                                std::unique_ptr<HardwareTpm> tpm,
+                                                ApprovedImages approved) {
   JournalState state;
   Journal journal = TRY(Journal::open(directory, state));
   std::unique_ptr<Manager> manager(
-      new Manager(pcr, std::move(tpm), std::move(journal), std::move(state)));
+      new Manager(pcr, std::move(tpm), std::move(journal), std::move(state), std::move(approved)));
   TRY(manager->settle());
   TRY(manager->require_pcr(manager->ledger().pcr()));
   return manager;
@@ -79,12 +80,21 @@ Result<Ack> Manager::revoke(std::uint64_t serial) {
     return acknowledge(serial);
   // The journal first: what it did not take must not look done when it is asked for again.
   TRY(journal_.revoked(serial));
+  state_.bindings.end(serial);
   // A record whose extension is not settled is revoked as soon as it is: the TPM may be dead now.
   if (state_.intent && state_.intent->event.serial == serial)
     state_.intent->revoked = true;
   else
     TRY(state_.ledger.revoke(serial));
   return acknowledge(serial);
+}
+
+Result<Ack> Manager::bind(const Binding& binding) {
+  if (TRY(bindings().judge(binding, ledger(), approved_)) == Bindings::Verdict::fresh) {
+    TRY(journal_.bound(binding));
+    state_.bindings.add(binding);
+  }
+  return acknowledge(binding.guest_serial);
 }
 
 Result<Ack> Manager::status() {

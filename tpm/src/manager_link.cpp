@@ -26,6 +26,10 @@ Status ManagerLink::put(const measure::Record& record, Done done) {
   return enqueue(Request{0, std::move(body)}, false, std::move(done));
 }
 
+Status ManagerLink::bind(const Binding& binding, Done done) {
+  return enqueue(Request{0, Bind{binding}}, false, std::move(done));
+}
+
 Status ManagerLink::revoke(std::uint64_t serial, Done done) {
   return enqueue(Request{0, Revoke{serial}}, true, std::move(done));
 }

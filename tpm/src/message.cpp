@@ -18,6 +18,7 @@ enum class Type : std::uint8_t {
   put_record = 2,
   revoke = 3,
   status_query = 4,
+  bind = 5,
   ack = 0x81,
   refused = 0x82,
 };
@@ -52,6 +53,14 @@ struct WriteBody {
     writer.u64(revoke.serial);
     return writer.take();
   }
+  std::vector<std::byte> operator()(const Bind& bind) const {
+    WireWriter writer = begin(Type::bind, id);
+    writer.u64(bind.binding.guest_serial);
+    writer.u64(bind.binding.vtpm_serial);
+    writer.u8(static_cast<std::uint8_t>(bind.binding.version));
+    writer.u8(static_cast<std::uint8_t>(bind.binding.profile));
+    return writer.take();
+  }
   std::vector<std::byte> operator()(const StatusQuery&) const {
     return begin(Type::status_query, id).take();
   }
@@ -75,6 +84,22 @@ PutRecord read_put(WireReader& reader) {
   const std::string text = reader.text(max_put_record_bytes);
   const std::span<const std::byte> bytes = as_bytes(text);
   return PutRecord{{bytes.begin(), bytes.end()}};
+}
+
+Bind read_bind(WireReader& reader) {
+  Binding binding;
+  binding.guest_serial = reader.u64();
+  binding.vtpm_serial = reader.u64();
+  const std::uint8_t version = reader.u8();
+  const std::uint8_t profile = reader.u8();
+  if (version != static_cast<std::uint8_t>(measure::Vtpm::tpm12) &&
+      version != static_cast<std::uint8_t>(measure::Vtpm::tpm20))
+    reader.reject(fmt::format("{} is no vTPM version", version));
+  if (profile >= measure::all_profiles.size())
+    reader.reject(fmt::format("{} is no PCR profile", profile));
+  binding.version = static_cast<measure::Vtpm>(version);
+  binding.profile = static_cast<measure::Profile>(profile);
+  return Bind{binding};
 }
 
 Ack read_ack(WireReader& reader) {
@@ -107,6 +132,9 @@ void read_request_body(WireReader& reader, Type type, Request& request) {
     return;
   case Type::revoke:
     request.body = Revoke{reader.u64()};
+    return;
+  case Type::bind:
+    request.body = read_bind(reader);
     return;
   case Type::status_query:
     request.body = StatusQuery{};

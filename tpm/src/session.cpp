@@ -22,6 +22,7 @@ struct Perform {
   Result<Ack> operator()(const Hello&) const { return manager.log_status(); }
   Result<Ack> operator()(const PutRecord& put) const { return manager.put(put.record); }
   Result<Ack> operator()(const Revoke& revoke) const { return manager.revoke(revoke.serial); }
+  Result<Ack> operator()(const Bind& bind) const { return manager.bind(bind.binding); }
   Result<Ack> operator()(const StatusQuery&) const { return manager.status(); }
 };
 

@@ -45,6 +45,8 @@ Status take(Settings& settings, std::string_view key, std::string_view value) {
     return take_number(settings.pcr, key, value, first_host_pcr, last_host_pcr);
   if (key == "--tpm")
     settings.tpm = value;
+  else if (key == "--vtpm-images")
+    settings.vtpm_images = value;
   else if (key == "--run-directory")
     settings.run_directory = value;
   else

@@ -156,6 +156,9 @@ policy::Decision decide_create(const policy::Policy& policy, const GuestRequest&
 
 Status check_room(Services& services, const policy::Policy& policy, const std::string& requester,
                   const GuestRequest& request) {
+  if (request.configuration.vtpm != measure::Vtpm::none && !services.settings.vtpm)
+    return failure(ErrorCode::unsupported, "checking the vTPM that is asked for",
+                   "this builder offers none: its settings have no table [vtpm]");
   TRY(check_unique(services, request));
   const Held held = held_by(services, requester);
   TRY(check_quota(policy.quota(requester), held, request.configuration));
@@ -175,6 +178,8 @@ Result<Domain> make_draft(const GuestRequest& request, const policy::Policy& pol
   draft.initrds = request.initrds;
   draft.leave_paused = request.leave_paused;
   draft.rule = decision.rule;
+  if (request.configuration.vtpm != measure::Vtpm::none)
+    draft.vtpm_profile = measure::Profile::uapi; // until the policy chooses
   draft.policy_digest = policy.digest();
   draft.record.requester = decision.requester;
   if (request.uuid) {

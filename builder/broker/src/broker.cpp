@@ -19,14 +19,20 @@ Broker::Broker(EventLoop& loop, const Settings& settings, Outside outside, FdSto
                Journal journal, std::uint64_t next_serial)
     : loop_(loop), outside_(std::move(outside)), fd_store_(std::move(fd_store)),
       journal_(std::move(journal)), policy_(settings.policy_directory),
-      images_(settings.store_bytes), domains_(*outside_.hypervisor, *outside_.store, journal_),
-      builds_(*outside_.workshop, domains_, journal_, builder_version, next_serial),
-      services_{loop_,           settings,  *outside_.hypervisor,
-                *outside_.store, journal_,  policy_,
-                images_,         fd_store_, domains_,
-                builds_},
-      lifecycle_(services_), sessions_(services_) {
-  domains_.on_change([this] { sessions_.domains_changed(); });
+      images_(settings.store_bytes),
+      domains_(*outside_.hypervisor, *outside_.store, journal_, *outside_.manager),
+      builds_(*outside_.workshop, domains_, journal_, *outside_.manager, builder_version,
+              next_serial),
+      services_{loop_,           settings,         *outside_.hypervisor,
+                *outside_.store, journal_,         policy_,
+                images_,         fd_store_,        domains_,
+                builds_,         *outside_.manager},
+      lifecycle_(services_), sessions_(services_), vtpms_(services_) {
+  builds_.set_vtpms(&vtpms_);
+  domains_.on_change([this] {
+    sessions_.domains_changed();
+    vtpms_.domains_changed();
+  });
 }
 
 Broker::~Broker() {
@@ -64,10 +70,12 @@ Status Broker::watch_store() {
 void Broker::store_ready() {
   bool released = false;
   while (const std::optional<std::string> path = outside_.store->next_event()) {
-    if (*path == release_domain)
+    if (*path == release_domain) {
       released = true;
-    else
-      sessions_.store_changed(*path);
+      continue;
+    }
+    sessions_.store_changed(*path);
+    vtpms_.store_changed(*path);
   }
   if (released)
     lifecycle_.check();

@@ -13,7 +13,7 @@ namespace ashlar::broker {
 
 namespace {
 
-measure::MeasuredImage measured(const UsedImage& image) {
+measure::MeasuredImage measured_image(const UsedImage& image) {
   return {image.label, image.size, image.digests};
 }
 
@@ -37,16 +37,24 @@ Result<Builds::Id> Builds::submit(Domain draft, Stage stage, Done done) {
     return failure(ErrorCode::busy, "queueing the build",
                    fmt::format("{} builds wait already: try again later", builds_.size()));
   const Id id = next_id_++;
-  builds_.emplace(id, Build{std::move(draft), std::move(stage), std::move(done), nullptr, false});
-  queue_.push_back(id);
+  // A vTPM's guest is under way: were it to wait for its turn, two guests could wait for ever.
+  const bool first = draft.vtpm_of != 0;
+  builds_.emplace(id, Build{std::move(draft), std::move(stage), std::move(done), nullptr});
+  queue_.insert(first ? queue_.begin() : queue_.end(), id);
   return id;
 }
 
+bool Builds::may_start(Id id) const {
+  const auto counts = [](const auto& entry) {
+    return entry.second.running && entry.second.draft.vtpm_of == 0;
+  };
+  return builds_.at(id).draft.vtpm_of != 0 ||
+         std::ranges::count_if(builds_, counts) < static_cast<std::ptrdiff_t>(max_running_builds);
+}
+
 void Builds::advance() {
-  const auto running = [](const auto& entry) { return entry.second.running; };
-  // Counted anew each time: a build that fails at once comes back here from within start().
-  while (!queue_.empty() && std::ranges::count_if(builds_, running) <
-                                static_cast<std::ptrdiff_t>(max_running_builds)) {
+  // Asked anew each time: a build that fails at once comes back here from within start().
+  while (!queue_.empty() && may_start(queue_.front())) {
     const Id id = queue_.front();
     queue_.pop_front();
     start(id);
@@ -96,6 +104,7 @@ Status Builds::plan_and_construct(Id id, Build& build) {
   plan.configuration = draft.configuration;
   plan.command_line = draft.command_line;
   plan.initrd_count = static_cast<std::uint32_t>(draft.initrds.size());
+  plan.io_pages = draft.io_pages;
   std::vector<int> initrds;
   for (const UsedImage& initrd : draft.initrds)
     initrds.push_back(initrd.image->file.value());
@@ -112,34 +121,75 @@ void Builds::constructed(Id id, Result<std::uint32_t> domid) {
     return fail(id, std::move(domid).error());
   Build& build = builds_.at(id);
   build.job.reset();
-  if (const Status begun = record_and_start(build, *domid); !begun)
-    return fail(id, begun.error());
-  const Done done = std::move(build.done);
-  builds_.erase(id);
-  done(domains_.find(*domid));
-  advance();
+  build.domid = *domid;
+  if (const Status begun = record(id, build); !begun)
+    fail(id, begun.error());
 }
 
-Status Builds::record_and_start(Build& build, std::uint32_t domid) {
+Status Builds::record(Id id, Build& build) {
   build.stage("record");
   Domain domain = build.draft;
-  domain.record.domid = domid;
+  domain.record.domid = build.domid;
   measure::Ingredients ingredients;
   ingredients.builder_identity = identity_;
   ingredients.policy_digest = domain.policy_digest;
   ingredients.configuration = domain.configuration;
-  ingredients.kernel = measured(domain.kernel);
+  ingredients.kernel = measured_image(domain.kernel);
   ingredients.command_line = domain.command_line;
   for (const UsedImage& initrd : domain.initrds)
-    ingredients.initrds.push_back(measured(initrd));
+    ingredients.initrds.push_back(measured_image(initrd));
   domain.record.events = TRY(measure::make_events(ingredients));
   domain.started_unix = static_cast<std::uint64_t>(std::time(nullptr));
+  const measure::Record record = domain.record;
   // From here on the domain has a record; without one it is never unpaused.
   TRY(domains_.add(std::move(domain)));
+  // The manager cannot have its own record before it runs: it is the first that it gets.
+  if (build.draft.tpm_manager)
+    recorded(id, tpm::Ack{});
+  else
+    manager_.put(record, [this, id](const Result<tpm::Ack>& ack) { recorded(id, ack); });
+  return {};
+}
+
+void Builds::recorded(Id id, const Result<tpm::Ack>& ack) {
+  const auto found = builds_.find(id);
+  if (found == builds_.end())
+    return; // cancelled meanwhile
+  if (!ack)
+    return fail(id, ack.error());
+  Build& build = found->second;
+  if (build.draft.configuration.vtpm == measure::Vtpm::none)
+    return measured(id, {});
+  const Domain* guest = domains_.find_serial(build.draft.record.serial);
+  if (!guest)
+    return measured(id, {});
+  build.stage("vtpm");
+  vtpms_->provide(*guest, build.stage,
+                  [this, id](const Status& outcome) { measured(id, outcome); });
+}
+
+void Builds::measured(Id id, const Status& outcome) {
+  const auto found = builds_.find(id);
+  if (found == builds_.end())
+    return;
+  const Status started = outcome ? admit_and_start(found->second) : outcome;
+  if (!started)
+    return fail(id, started.error());
+  const auto build = builds_.extract(found);
+  build.mapped().done(domains_.find(build.mapped().domid));
+  advance();
+}
+
+Status Builds::admit_and_start(const Build& build) {
+  const Domain* domain = domains_.find_serial(build.draft.record.serial);
+  if (!domain)
+    return failure(ErrorCode::cancelled, "starting the domain",
+                   "it was destroyed before it was ready");
+  TRY(domains_.admit(build.domid));
   if (build.draft.leave_paused)
     return {};
   build.stage("start");
-  return domains_.unpause(domid);
+  return domains_.unpause(build.domid);
 }
 
 void Builds::fail(Id id, Error error) {
@@ -163,6 +213,8 @@ void Builds::cancel(Id id) {
 void Builds::clean_up(const Domain& draft) {
   if (draft.record.serial == 0)
     return; // nothing was begun
+  if (draft.configuration.vtpm != measure::Vtpm::none)
+    vtpms_->give_up(draft.record.serial);
   Status cleaned;
   // A domain that made it into the table and failed after that (its start) ends as any other.
   if (const Domain* complete = domains_.find_uuid(draft.uuid());
@@ -171,7 +223,7 @@ void Builds::clean_up(const Domain& draft) {
   else
     cleaned = domains_.remove_half_built(draft.uuid());
   if (cleaned)
-    cleaned = journal_.abandoned(draft.record.serial);
+    cleaned = domains_.forget(draft.record.serial);
   if (!cleaned)
     log::error(
         "removing what is left of domain {} (record {}): {}; it stays paused, and is removed "

@@ -5,13 +5,18 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/base/log.hpp"
+#include "ashlar/broker/vtpm_device.hpp"
+
 namespace ashlar::broker {
 
 Status Domains::add(Domain domain) {
   // Xen has given the domid anew before we heard that its earlier owner is gone.
   if (const Domain* gone = find(domain.domid())) {
-    TRY(journal_.revoked(gone->record.serial));
-    TRY(journal_.abandoned(gone->record.serial));
+    const std::uint64_t serial = gone->record.serial;
+    TRY(journal_.revoked(serial));
+    domains_.erase(domain.domid());
+    revoke(serial);
   }
   TRY(journal_.built(domain));
   adopt(std::move(domain));
@@ -29,22 +34,51 @@ const Domain* Domains::find(std::uint32_t domid) const {
   return found == domains_.end() ? nullptr : &found->second;
 }
 
-const Domain* Domains::find_name(std::string_view name) const {
+template <typename Predicate>
+const Domain* Domains::find_if(Predicate predicate) const {
   const auto found = std::ranges::find_if(
-      domains_, [name](const auto& entry) { return entry.second.name() == name; });
+      domains_, [&predicate](const auto& entry) { return predicate(entry.second); });
   return found == domains_.end() ? nullptr : &found->second;
 }
 
+const Domain* Domains::find_name(std::string_view name) const {
+  return find_if([name](const Domain& domain) { return domain.name() == name; });
+}
+
 const Domain* Domains::find_uuid(const measure::Uuid& uuid) const {
-  const auto found = std::ranges::find_if(
-      domains_, [&uuid](const auto& entry) { return entry.second.uuid() == uuid; });
-  return found == domains_.end() ? nullptr : &found->second;
+  return find_if([&uuid](const Domain& domain) { return domain.uuid() == uuid; });
+}
+
+const Domain* Domains::find_serial(std::uint64_t serial) const {
+  return find_if([serial](const Domain& domain) { return domain.record.serial == serial; });
+}
+
+const Domain* Domains::find_vtpm_of(std::uint64_t guest_serial) const {
+  return find_if([guest_serial](const Domain& domain) {
+    return domain.vtpm_of != 0 && domain.vtpm_of == guest_serial;
+  });
+}
+
+const Domain* Domains::find_tpm_manager() const {
+  return find_if([](const Domain& domain) { return domain.tpm_manager; });
+}
+
+Status Domains::admit(std::uint32_t domid) {
+  const auto found = domains_.find(domid);
+  if (found == domains_.end())
+    return failure(ErrorCode::not_found, fmt::format("admitting domain {}", domid), "it is gone");
+  TRY(journal_.admitted(found->second.record.serial));
+  found->second.admitted = true;
+  return {};
 }
 
 Status Domains::unpause(std::uint32_t domid) {
   const Domain* domain = find(domid);
   if (!domain)
     return failure(ErrorCode::not_found, fmt::format("unpausing domain {}", domid), "it is gone");
+  if (!domain->admitted)
+    return failure(ErrorCode::denied, fmt::format("unpausing domain {}", domid),
+                   "its measurement is not where it belongs yet: wait until it is built");
   const std::uint64_t serial = domain->record.serial;
   TRY(hypervisor_.unpause(domid));
   // After the call: a crash in between lets recovery unpause once more, which changes nothing. The
@@ -64,12 +98,42 @@ Status Domains::destroy(std::uint32_t domid) {
   const measure::Uuid uuid = domain->uuid();
   const std::uint64_t serial = domain->record.serial;
   TRY(journal_.revoked(serial));
+  revoke(serial);
   TRY(hypervisor_.destroy(domid, uuid));
+  TRY(remove_devices(*domain));
   TRY(store_.remove_domain(domid, uuid));
-  TRY(journal_.abandoned(serial));
   domains_.erase(domid);
   changed_();
+  TRY(forget(serial));
+  // After the guest: it never runs without its TPM.
+  if (const Domain* vtpm = find_vtpm_of(serial))
+    return destroy(vtpm->domid());
   return {};
+}
+
+void Domains::revoke(std::uint64_t serial) {
+  unrevoked_.insert(serial);
+  manager_.revoke(serial, [this, serial](const Result<tpm::Ack>& revoked) {
+    if (!revoked)
+      return log::warning("the TPM Manager does not know yet that record {} is revoked: {}", serial,
+                          revoked.error().message());
+    unrevoked_.erase(serial);
+    if (const Status forgotten = forget(serial); !forgotten)
+      log::warning("{}", forgotten.error().message());
+  });
+}
+
+Status Domains::forget(std::uint64_t serial) {
+  if (unrevoked_.contains(serial) || find_serial(serial))
+    return {};
+  return journal_.abandoned(serial);
+}
+
+Status Domains::remove_devices(const Domain& domain) {
+  const Domain* manager = find_tpm_manager();
+  if (domain.vtpm_of == 0 || !manager)
+    return {};
+  return store_.remove(vtpm_backend_path(manager->domid(), domain.domid()));
 }
 
 Status Domains::remove_half_built(const measure::Uuid& uuid) {

@@ -131,6 +131,9 @@ Status Journal::abandoned(std::uint64_t serial) {
 Status Journal::built(const Domain& domain) {
   return append(TRY(journal_entry::built(domain)));
 }
+Status Journal::admitted(std::uint64_t serial) {
+  return append(journal_entry::admitted(serial));
+}
 Status Journal::started(std::uint64_t serial) {
   return append(journal_entry::started(serial));
 }

@@ -20,6 +20,7 @@ enum class Kind : std::uint8_t {
   revoked = 6,
   holder = 7,
   image_dropped = 8,
+  admitted = 9,
 };
 
 constexpr std::size_t max_text = 4096;
@@ -63,6 +64,41 @@ void write(WireWriter& writer, const measure::DomainConfiguration& configuration
   writer.u8(static_cast<std::uint8_t>(configuration.on_poweroff));
   writer.u8(static_cast<std::uint8_t>(configuration.on_reboot));
   writer.u8(static_cast<std::uint8_t>(configuration.on_crash));
+  writer.u8(static_cast<std::uint8_t>(configuration.vtpm));
+}
+
+void write(WireWriter& writer, std::span<const constructor::IoPages> ranges) {
+  writer.u32(static_cast<std::uint32_t>(ranges.size()));
+  for (const constructor::IoPages& pages : ranges) {
+    writer.u64(pages.first_page);
+    writer.u32(pages.count);
+  }
+}
+
+std::vector<constructor::IoPages> read_io_pages(WireReader& reader) {
+  std::vector<constructor::IoPages> ranges;
+  const std::uint32_t count = reader.u32();
+  if (count > constructor::max_io_ranges)
+    reader.reject(fmt::format("{} ranges of I/O memory", count));
+  for (std::uint32_t i = 0; i < count && reader.good(); ++i) {
+    const std::uint64_t first_page = reader.u64();
+    ranges.push_back({.first_page = first_page, .count = reader.u32()});
+  }
+  return ranges;
+}
+
+// A profile as its number plus 1; 0 is none.
+std::uint8_t profile_number(std::optional<measure::Profile> profile) {
+  return profile ? static_cast<std::uint8_t>(static_cast<int>(*profile) + 1) : 0;
+}
+
+std::optional<measure::Profile> read_profile(WireReader& reader) {
+  const std::uint8_t number = reader.u8();
+  if (number == 0)
+    return std::nullopt;
+  if (number > measure::all_profiles.size())
+    reader.reject(fmt::format("{} is no PCR profile", number));
+  return static_cast<measure::Profile>(number - 1);
 }
 
 measure::StopAction read_action(WireReader& reader) {
@@ -85,6 +121,10 @@ measure::DomainConfiguration read_configuration(WireReader& reader) {
   configuration.on_poweroff = read_action(reader);
   configuration.on_reboot = read_action(reader);
   configuration.on_crash = read_action(reader);
+  const std::uint8_t vtpm = reader.u8();
+  if (vtpm > static_cast<std::uint8_t>(measure::Vtpm::tpm20))
+    reader.reject(fmt::format("{} is no vTPM version", vtpm));
+  configuration.vtpm = static_cast<measure::Vtpm>(vtpm);
   return configuration;
 }
 
@@ -143,6 +183,11 @@ Result<Domain> read_domain(WireReader& reader) {
   domain.leave_paused = reader.u8() != 0;
   domain.requester = reader.u8() != 0;
   domain.essential = reader.u8() != 0;
+  domain.tpm_manager = reader.u8() != 0;
+  domain.io_pages = read_io_pages(reader);
+  domain.vtpm_profile = read_profile(reader);
+  domain.vtpm_of = reader.u64();
+  domain.admitted = reader.u8() != 0;
   if (reader.good())
     domain.record = TRY(measure::decode(std::as_bytes(std::span(record))));
   return domain;
@@ -170,6 +215,11 @@ void apply_revoked(JournalState& state, std::uint64_t serial) {
     state.domains.erase(found);
   }
   state.started.erase(serial);
+}
+
+void apply_admitted(JournalState& state, std::uint64_t serial) {
+  if (const auto found = state.domains.find(serial); found != state.domains.end())
+    found->second.admitted = true;
 }
 
 void apply_holder(JournalState& state, WireReader& reader) {
@@ -219,9 +269,17 @@ Result<std::vector<std::byte>> built(const Domain& domain) {
   writer.u8(domain.leave_paused ? 1 : 0);
   writer.u8(domain.requester ? 1 : 0);
   writer.u8(domain.essential ? 1 : 0);
+  writer.u8(domain.tpm_manager ? 1 : 0);
+  write(writer, domain.io_pages);
+  writer.u8(profile_number(domain.vtpm_profile));
+  writer.u64(domain.vtpm_of);
+  writer.u8(domain.admitted ? 1 : 0);
   return writer.take();
 }
 
+std::vector<std::byte> admitted(std::uint64_t serial) {
+  return only_serial(Kind::admitted, serial);
+}
 std::vector<std::byte> started(std::uint64_t serial) {
   return only_serial(Kind::started, serial);
 }
@@ -257,6 +315,9 @@ Status apply(JournalState& state, std::span<const std::byte> entry) {
     break;
   case Kind::built:
     TRY(apply_built(state, reader));
+    break;
+  case Kind::admitted:
+    apply_admitted(state, reader.u64());
     break;
   case Kind::started:
     state.started.insert(reader.u64());

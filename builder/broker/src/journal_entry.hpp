@@ -18,6 +18,7 @@ inline constexpr std::size_t max_bytes = 65536;
 [[nodiscard]] std::vector<std::byte> intent(std::uint64_t serial, const measure::Uuid& uuid);
 [[nodiscard]] std::vector<std::byte> abandoned(std::uint64_t serial);
 [[nodiscard]] Result<std::vector<std::byte>> built(const Domain& domain);
+[[nodiscard]] std::vector<std::byte> admitted(std::uint64_t serial);
 [[nodiscard]] std::vector<std::byte> started(std::uint64_t serial);
 [[nodiscard]] std::vector<std::byte> revoked(std::uint64_t serial);
 [[nodiscard]] std::vector<std::byte> holder(const measure::Sha256& image,

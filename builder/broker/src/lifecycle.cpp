@@ -63,6 +63,20 @@ void Lifecycle::check() {
     domids.push_back(domid);
   for (const std::uint32_t domid : domids)
     check(domid);
+  for (const std::uint32_t domid : domids)
+    check_partner(domid);
+}
+
+void Lifecycle::check_partner(std::uint32_t domid) {
+  const Domain* domain = services_.domains.find(domid);
+  if (!domain)
+    return;
+  if (domain->vtpm_of != 0 && !services_.domains.find_serial(domain->vtpm_of))
+    return end(*domain, "is the vTPM of a guest that is gone");
+  // One that is not admitted yet is being built: the build takes care of it.
+  if (domain->admitted && domain->configuration.vtpm != measure::Vtpm::none &&
+      !services_.domains.find_vtpm_of(domain->record.serial))
+    end(*domain, "has lost its vTPM");
 }
 
 void Lifecycle::check(std::uint32_t domid) {
@@ -106,6 +120,9 @@ void Lifecycle::end(const Domain& domain, const std::string& why) {
 }
 
 void Lifecycle::restart(const Domain& old) {
+  if (old.tpm_manager)
+    return end(old, "may not be restarted: its log would begin anew and the hardware PCR would "
+                    "not; restart the machine");
   const auto uptime =
       static_cast<std::int64_t>(std::time(nullptr)) - static_cast<std::int64_t>(old.started_unix);
   if (uptime < min_uptime_for_restart.count())

@@ -41,26 +41,101 @@ void find_image(const ImagesByDigest& images, UsedImage& used) {
     used.image = found->second;
 }
 
-Status recover_domain(Services& services, const ImagesByDigest& images, Domain domain,
-                      bool started) {
-  const std::uint32_t domid = domain.domid();
-  const std::uint64_t serial = domain.record.serial;
-  const std::string name = domain.name();
-  const measure::Uuid uuid = domain.uuid();
+void recover_domain(Services& services, const ImagesByDigest& images, Domain domain) {
   find_image(images, domain.kernel);
   for (UsedImage& initrd : domain.initrds)
     find_image(images, initrd);
-  const bool leave_paused = domain.leave_paused;
+  log::notice("domain {} ({}) is taken over with its record {}", domain.domid(), domain.name(),
+              domain.record.serial);
+  if (domain.tpm_manager)
+    services.manager.runs_in(domain.domid());
   services.domains.adopt(std::move(domain));
-  log::notice("domain {} ({}) is taken over with its record {}", domid, name, serial);
-  if (started || leave_paused)
+}
+
+/// Is it still the domain that was built? Its domid may be another's now: Lifecycle::check() ends
+/// the record.
+Result<bool> exists(Services& services, const Domain& domain) {
+  const auto status = TRY(services.hypervisor.domain(domain.domid()));
+  return status && !status->dying && status->uuid == domain.uuid();
+}
+
+/// The last step of a build that the restart interrupted.
+Status start_unless_gone(Services& services, const Domain& domain) {
+  if (!TRY(exists(services, domain)))
     return {};
-  // It may have died meanwhile, and its domid may be another's now: Lifecycle::check() ends it.
-  const auto status = TRY(services.hypervisor.domain(domid));
-  if (!status || status->dying || status->uuid != uuid)
-    return {};
-  // Its record was in the journal before the restart: it may run.
-  return services.domains.unpause(domid);
+  return services.domains.unpause(domain.domid());
+}
+
+/// The TPM Manager has the record of a domain that was complete, and had not been unpaused.
+Status admit_and_start(Services& services, const Domain& domain) {
+  TRY(services.domains.admit(domain.domid()));
+  return domain.leave_paused ? Status{} : start_unless_gone(services, domain);
+}
+
+void acknowledged(Services& services, std::uint64_t serial, const Result<tpm::Ack>& ack) {
+  const Domain* domain = services.domains.find_serial(serial);
+  if (!domain)
+    return;
+  Status outcome = ack ? Status{} : Status(std::unexpected(ack.error()));
+  if (outcome && !domain->admitted)
+    outcome = admit_and_start(services, *domain);
+  if (outcome)
+    return;
+  log::error("taking over domain {}: {}", domain->name(), outcome.error().message());
+  // One that was admitted may go on: the manager had its record then.
+  if (!domain->admitted)
+    if (const Status ended = services.domains.destroy(domain->domid()); !ended)
+      log::error("ending it: {}", ended.error().message());
+}
+
+/// A guest whose vTPM had not reported is half-built: nobody waits for that report any more.
+Status end_unmeasured(Services& services, const JournalState& remembered) {
+  for (const auto& [serial, domain] : remembered.domains) {
+    if (domain.configuration.vtpm == measure::Vtpm::none || domain.admitted)
+      continue;
+    log::notice("domain {} ({}) had no vTPM yet: it is destroyed", domain.domid(), domain.name());
+    TRY(services.domains.destroy(domain.domid()));
+  }
+  return {};
+}
+
+/// Gives the TPM Manager every record and binding again: what it has it acknowledges once more.
+void repeat_records(Services& services) {
+  std::vector<measure::Record> records;
+  for (const auto& [domid, domain] : services.domains.all())
+    records.push_back(domain.record);
+  for (const measure::Record& record : records)
+    services.manager.put(record, [&services, serial = record.serial](const Result<tpm::Ack>& ack) {
+      acknowledged(services, serial, ack);
+    });
+  for (const auto& [domid, vtpm] : services.domains.all()) {
+    const Domain* guest = services.domains.find_serial(vtpm.vtpm_of);
+    if (vtpm.vtpm_of == 0 || !guest)
+      continue;
+    services.manager.bind({.guest_serial = vtpm.vtpm_of,
+                           .vtpm_serial = vtpm.record.serial,
+                           .version = guest->configuration.vtpm,
+                           .profile = guest->vtpm_profile.value_or(measure::Profile::uapi)},
+                          [name = guest->name()](const Result<tpm::Ack>& ack) {
+                            if (!ack)
+                              log::error("binding the vTPM of {} again: {}", name,
+                                         ack.error().message());
+                          });
+  }
+}
+
+/// What had been admitted before the restart, and was not unpaused yet.
+Status start_admitted(Services& services, const JournalState& remembered) {
+  for (const auto& [serial, domain] : remembered.domains) {
+    // A TPM Manager that never ran has nobody who could acknowledge its record.
+    const bool first = domain.tpm_manager && !domain.admitted;
+    if (first)
+      TRY(services.domains.admit(domain.domid()));
+    const bool done = remembered.started.contains(serial) || domain.leave_paused;
+    if (!done && (domain.admitted || first))
+      TRY(start_unless_gone(services, domain));
+  }
+  return {};
 }
 
 } // namespace
@@ -69,13 +144,16 @@ Status recover(Services& services, const JournalState& remembered) {
   const ImagesByDigest images = recover_images(services, remembered);
   // First, so that a complete domain is not taken for the rest of an earlier one with its UUID.
   for (const auto& [serial, domain] : remembered.domains)
-    TRY(recover_domain(services, images, domain, remembered.started.contains(serial)));
+    recover_domain(services, images, domain);
   for (const auto& [serial, uuid] : remembered.intents) {
     log::notice("removing what is left of the unfinished build {} ({})", serial,
                 measure::to_string(uuid));
     TRY(services.domains.remove_half_built(uuid));
-    TRY(services.journal.abandoned(serial));
+    services.domains.revoke(serial);
   }
+  TRY(end_unmeasured(services, remembered));
+  TRY(start_admitted(services, remembered));
+  repeat_records(services);
   return {};
 }
 

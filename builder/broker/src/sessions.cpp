@@ -18,8 +18,6 @@ namespace ashlar::broker {
 
 namespace {
 
-constexpr std::uint32_t builder_domid = 0;
-
 /// Where a client domain asks for a vchan: see ipc/vchan.hpp for the steps.
 std::string requests_path(std::uint32_t domid) {
   return fmt::format("/local/domain/{}/data/ashlar", domid);

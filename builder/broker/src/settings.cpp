@@ -64,6 +64,29 @@ public:
     }
   }
 
+  /// The table of this key; null when it is not there, or is none.
+  [[nodiscard]] const toml::table* table(std::string_view key) {
+    seen_.emplace_back(key);
+    const toml::node* node = table_.get(key);
+    if (node && !node->is_table())
+      fail(key, "must be a table");
+    return node ? node->as_table() : nullptr;
+  }
+
+  /// The tables of a list; none when it is not there.
+  [[nodiscard]] std::vector<const toml::table*> tables(std::string_view key) {
+    std::vector<const toml::table*> found;
+    seen_.emplace_back(key);
+    const toml::node* node = table_.get(key);
+    const toml::array* array = node ? node->as_array() : nullptr;
+    if (node && (!array || !array->is_array_of_tables()))
+      fail(key, "must be a list of tables");
+    else if (array)
+      for (const toml::node& item : *array)
+        found.push_back(item.as_table());
+    return found;
+  }
+
   void required(std::string_view key) {
     if (!table_.contains(key))
       fail(key, "is missing: add it");
@@ -124,6 +147,43 @@ std::string place(const std::string& path, const toml::node& node) {
   return fmt::format("{}:{}:{}", path, node.source().begin.line, node.source().begin.column);
 }
 
+Result<std::vector<constructor::IoPages>>
+read_io_pages(const std::vector<const toml::table*>& tables, const std::string& path) {
+  if (tables.size() > constructor::max_io_ranges)
+    return failure(
+        ErrorCode::limit, path,
+        fmt::format("iomem has {} ranges, at most {}", tables.size(), constructor::max_io_ranges));
+  std::vector<constructor::IoPages> ranges;
+  for (const toml::table* table : tables) {
+    constructor::IoPages pages;
+    TableReader reader(*table, path);
+    reader.required("first_page");
+    reader.required("pages");
+    reader.number("first_page", pages.first_page, 1,
+                  static_cast<std::int64_t>(constructor::max_io_page) - 1);
+    reader.number("pages", pages.count, 1, constructor::max_io_pages);
+    TRY(reader.end());
+    ranges.push_back(pages);
+  }
+  return ranges;
+}
+
+Result<VtpmImages> read_vtpm_images(const toml::table& table, const std::string& path) {
+  VtpmImages images;
+  std::uint64_t memory_mib = images.memory_kib >> 10;
+  TableReader reader(table, path);
+  for (const char* key : {"kernel", "initrd"})
+    reader.required(key);
+  reader.text("kernel", images.kernel);
+  reader.text("initrd", images.initrd);
+  reader.text("command_line", images.command_line);
+  reader.number("memory_mib", memory_mib, min_memory_kib >> 10,
+                static_cast<std::int64_t>(max_memory_kib >> 10));
+  TRY(reader.end());
+  images.memory_kib = memory_mib << 10;
+  return images;
+}
+
 Result<BootDomain> read_boot_domain(const toml::table& table, const std::string& path) {
   using measure::GuestType;
   using measure::StopAction;
@@ -150,7 +210,10 @@ Result<BootDomain> read_boot_domain(const toml::table& table, const std::string&
   reader.text("command_line", domain.command_line);
   reader.boolean("requester", domain.requester);
   reader.boolean("essential", domain.essential);
+  reader.boolean("tpm_manager", domain.tpm_manager);
+  const std::vector<const toml::table*> io_pages = reader.tables("iomem");
   TRY(reader.end());
+  domain.io_pages = TRY(read_io_pages(io_pages, path));
   domain.configuration.memory_kib = memory_mib << 10;
   domain.configuration.max_memory_kib = std::max(memory_mib, max_memory_mib) << 10;
   if (Status valid = measure::validate(domain.configuration); !valid) {
@@ -174,7 +237,10 @@ Result<Settings> parse_settings(std::string_view text, const std::string& path) 
   reader.text("console_log_directory", settings.console_log_directory);
   reader.text("libexec_directory", settings.libexec_directory);
   reader.number("store_mib", store_mib, 16, 1 << 20);
+  const toml::table* vtpm = reader.table("vtpm");
   TRY(reader.end());
+  if (vtpm)
+    settings.vtpm = TRY(read_vtpm_images(*vtpm, path));
   settings.store_bytes = store_mib << 20;
   return settings;
 }
@@ -204,10 +270,15 @@ Result<std::vector<BootDomain>> parse_boot_manifest(std::string_view text,
                    fmt::format("{} domains, at most {}", array->size(), max_boot_domains));
   for (const toml::node& item : *array) {
     BootDomain domain = TRY(read_boot_domain(*item.as_table(), path));
-    for (const BootDomain& other : domains)
+    for (const BootDomain& other : domains) {
+      if (other.tpm_manager && domain.tpm_manager)
+        return failure(ErrorCode::invalid, place(path, item),
+                       fmt::format("\"{}\" has tpm_manager = true already: there can be one",
+                                   other.configuration.name));
       if (other.configuration.name == domain.configuration.name)
         return failure(ErrorCode::invalid, place(path, item),
                        fmt::format("two domains have the name \"{}\"", other.configuration.name));
+    }
     domains.push_back(std::move(domain));
   }
   return domains;

@@ -30,7 +30,7 @@ Result<std::uint32_t> own_domid(xen::StoreConnection& store) {
   return domid;
 }
 
-Status write_nodes(xen::StoreConnection& store, const std::vector<StoreNode>& nodes,
+Status write_nodes(xen::StoreConnection& store, const std::vector<xen::StoreNode>& nodes,
                    std::uint32_t domid, const measure::Uuid& uuid) {
   return store.in_transaction(
       fmt::format("writing the nodes of domain {}", domid), [&]() -> Status {
@@ -39,7 +39,7 @@ Status write_nodes(xen::StoreConnection& store, const std::vector<StoreNode>& no
              {fmt::format("/local/domain/{}", domid), "/vm/" + measure::to_string(uuid),
               fmt::format("/libxl/{}", domid)})
           TRY(store.remove(stale));
-        for (const StoreNode& node : nodes)
+        for (const xen::StoreNode& node : nodes)
           TRY(store.write(node.path, node.value, node.permission));
         return {};
       });

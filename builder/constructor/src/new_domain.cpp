@@ -61,6 +61,24 @@ Status set_up_translation(xen::Control& control, const Plan& plan, std::uint32_t
       "the machine needs that much free memory besides the guest's own");
 }
 
+/// Lets the domain map a device's pages. A PV guest maps machine frames itself; a translated one
+/// finds them at the same addresses.
+Status grant_io_pages(xen::Control& control, const Plan& plan, std::uint32_t domid) {
+  constexpr std::uint8_t allow = 1; // DPCI_ADD_MAPPING as well
+  for (const IoPages& pages : plan.io_pages) {
+    const std::string doing = fmt::format("giving domain {} {} pages of I/O memory from page {:#x}",
+                                          domid, pages.count, pages.first_page);
+    TRY(control.check(
+        xc_domain_iomem_permission(control.handle(), domid, pages.first_page, pages.count, allow),
+        doing));
+    if (translated(plan))
+      TRY(control.check(xc_domain_memory_mapping(control.handle(), domid, pages.first_page,
+                                                 pages.first_page, pages.count, allow),
+                        doing));
+  }
+  return {};
+}
+
 } // namespace
 
 Result<std::uint32_t> create_domain(xen::Control& control, const Plan& plan) {
@@ -98,6 +116,7 @@ Status set_up_domain(xen::Control& control, const Plan& plan, std::uint32_t domi
   else
     TRY(control.check(xc_domain_set_memmap_limit(xen, domid, configuration.max_memory_kib),
                       fmt::format("setting the memory map of domain {}", domid)));
+  TRY(grant_io_pages(control, plan, domid));
   TRY(control.check(xc_domain_set_tsc_info(xen, domid, tsc_mode_default, 0, 0, 0),
                     fmt::format("setting the clock mode of domain {}", domid)));
   constexpr bool restored = false, pae = true, invariant_tsc = false, nested = false;

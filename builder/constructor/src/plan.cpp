@@ -87,6 +87,12 @@ Status check_plan(const Plan& plan) {
     return refused(
         plan, ErrorCode::limit,
         fmt::format("{} initrds are above the limit of {}", plan.initrd_count, max_initrds));
+  for (const IoPages& pages : plan.io_pages)
+    if (pages.count == 0 || pages.count > max_io_pages || pages.first_page >= max_io_page)
+      return refused(plan, ErrorCode::limit,
+                     fmt::format("{} pages of I/O memory from page {:#x} on: 1 to {} pages below "
+                                 "page {:#x} can be given",
+                                 pages.count, pages.first_page, max_io_pages, max_io_page));
   for (const std::uint32_t domid : {plan.console_domid, plan.xenstore_domid})
     if (domid >= first_reserved_domid)
       return refused(plan, ErrorCode::invalid, fmt::format("{} is no domain's number", domid));
@@ -114,6 +120,11 @@ std::vector<std::byte> encode(const Plan& plan) {
   writer.u8(static_cast<std::uint8_t>(configuration.on_crash));
   writer.text(plan.command_line);
   writer.u32(plan.initrd_count);
+  writer.u32(static_cast<std::uint32_t>(plan.io_pages.size()));
+  for (const IoPages& pages : plan.io_pages) {
+    writer.u64(pages.first_page);
+    writer.u32(pages.count);
+  }
   writer.u32(plan.console_domid);
   writer.u32(plan.xenstore_domid);
   return writer.take();
@@ -140,6 +151,13 @@ Result<Plan> decode_plan(std::span<const std::byte> bytes) {
   configuration.on_crash = read_enum(reader, StopAction::preserve, "the action on crash");
   plan.command_line = reader.text(max_command_line_bytes);
   plan.initrd_count = reader.u32();
+  const std::uint32_t io_ranges = reader.u32();
+  if (io_ranges > max_io_ranges)
+    reader.reject(fmt::format("{} ranges of I/O memory, at most {}", io_ranges, max_io_ranges));
+  for (std::uint32_t i = 0; i < io_ranges && reader.good(); ++i) {
+    const std::uint64_t first_page = reader.u64();
+    plan.io_pages.push_back({.first_page = first_page, .count = reader.u32()});
+  }
   plan.console_domid = reader.u32();
   plan.xenstore_domid = reader.u32();
   TRY(reader.end("the build plan"));

@@ -25,7 +25,7 @@ std::uint64_t static_max_kib(const measure::DomainConfiguration& configuration) 
 /// Collects nodes below one directory.
 class Directory {
 public:
-  Directory(std::vector<StoreNode>& nodes, std::string path, const xen::Permission& permission)
+  Directory(std::vector<xen::StoreNode>& nodes, std::string path, const xen::Permission& permission)
       : nodes_(nodes), path_(std::move(path)) {
     nodes_.push_back({path_, "", permission});
   }
@@ -35,7 +35,7 @@ public:
   }
 
 private:
-  std::vector<StoreNode>& nodes_;
+  std::vector<xen::StoreNode>& nodes_;
   std::string path_;
 };
 
@@ -65,15 +65,15 @@ void add_resources(Directory& home, const measure::DomainConfiguration& configur
 
 } // namespace
 
-std::vector<StoreNode> store_nodes(const Plan& plan, std::uint32_t domid,
-                                   std::uint32_t builder_domid, const Ring& store,
-                                   const Ring& console) {
+std::vector<xen::StoreNode> store_nodes(const Plan& plan, std::uint32_t domid,
+                                        std::uint32_t builder_domid, const Ring& store,
+                                        const Ring& console) {
   const std::string uuid = measure::to_string(plan.uuid);
   const xen::Permission read_by_guest{.owner = builder_domid, .reader = domid};
   const xen::Permission written_by_guest{.owner = domid, .reader = {}};
   const xen::Permission ours{.owner = builder_domid, .reader = {}};
 
-  std::vector<StoreNode> nodes;
+  std::vector<xen::StoreNode> nodes;
   Directory home(nodes, fmt::format("/local/domain/{}", domid), read_by_guest);
   home.add("vm", "/vm/" + uuid);
   home.add("name", plan.configuration.name);

@@ -47,6 +47,14 @@ public:
     return connection_->list(path);
   }
   Status remove(const std::string& path) override { return connection_->remove(path); }
+  Status replace(const std::string& stale, const std::vector<StoreNode>& nodes) override {
+    return connection_->in_transaction("writing " + stale, [&]() -> Status {
+      TRY(connection_->remove(stale));
+      for (const StoreNode& node : nodes)
+        TRY(connection_->write(node.path, node.value, node.permission));
+      return {};
+    });
+  }
   Status remove_domain(std::uint32_t domid, const measure::Uuid& uuid) override {
     return connection_->remove_domain(domid, uuid);
   }

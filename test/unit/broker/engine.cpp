@@ -52,11 +52,12 @@ Settings Engine::settings_in(const std::string& directory, const std::string& po
 Engine::Engine(const std::string& policy)
     : settings(settings_in(directory.path(), policy)), hypervisor_(fake_hypervisor(world)),
       store_(fake_store(world)), workshop_(fake_workshop(world, loop)),
-      journal_(open_journal(directory.path() + "/journal")), policy_(directory.path()),
-      images_(default_store_bytes), domains(*hypervisor_, *store_, journal_),
-      builds_(*workshop_, domains, journal_, "builder of the test", 1),
-      services_{loop,    settings, *hypervisor_, *store_, journal_,
-                policy_, images_,  fd_store_,    domains, builds_},
+      manager_(fake_tpm_manager(world)), journal_(open_journal(directory.path() + "/journal")),
+      policy_(directory.path()), images_(default_store_bytes),
+      domains(*hypervisor_, *store_, journal_, *manager_),
+      builds_(*workshop_, domains, journal_, *manager_, "builder of the test", 1),
+      services_{loop,    settings,  *hypervisor_, *store_, journal_, policy_,
+                images_, fd_store_, domains,      builds_, *manager_},
       sessions(services_) {
   REQUIRE(policy_.reload());
   domains.on_change([this] { sessions.domains_changed(); });

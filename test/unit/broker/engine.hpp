@@ -35,6 +35,7 @@ private:
   std::unique_ptr<xen::Hypervisor> hypervisor_;
   std::unique_ptr<xen::Store> store_;
   std::unique_ptr<Workshop> workshop_;
+  std::unique_ptr<TpmManager> manager_;
   FdStore fd_store_;
   Journal journal_;
   PolicyHolder policy_;

@@ -118,6 +118,14 @@ public:
     std::erase_if(world_.nodes, [&path](const auto& node) { return node.first.starts_with(path); });
     return {};
   }
+  Status replace(const std::string& stale, const std::vector<xen::StoreNode>& nodes) override {
+    if (world_.fails("replace"))
+      return fault("writing " + stale);
+    TRY(remove(stale));
+    for (const xen::StoreNode& node : nodes)
+      TRY(write(node.path, node.value));
+    return {};
+  }
   Status remove_domain(std::uint32_t domid, const measure::Uuid&) override {
     world_.calls.push_back(fmt::format("remove-nodes {}", domid));
     if (world_.fails("remove-nodes"))

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ashlar/broker/event_loop.hpp"
+#include "ashlar/broker/tpm_manager.hpp"
 #include "ashlar/broker/workshop.hpp"
 #include "ashlar/ipc/transport.hpp"
 #include "ashlar/xen/hypervisor.hpp"
@@ -44,6 +45,11 @@ struct World {
   std::vector<constructor::Plan> plans;
   std::vector<std::string> loaded; // the bytes of the last construct's kernel and initrds
 
+  bool tpm_manager = false;      // is there one?
+  bool hold_tpm_manager = false; // its answers wait for release_tpm_manager()
+  std::deque<std::function<void()>> tpm_answers;
+  std::vector<tpm::Binding> bindings;
+
   std::function<void(std::uint32_t)> before_unpause;
   std::function<void(std::uint32_t)> before_destroy;
 
@@ -57,12 +63,16 @@ struct World {
   void shut_down(std::uint32_t domid, xen::ShutdownReason reason);
   /// Somebody else destroys a domain.
   void vanish(std::uint32_t domid);
+  /// Lets the TPM Manager answer what has waited longest.
+  void release_tpm_manager();
   /// Lets the job go on that has waited longest.
   void release();
 };
 
 [[nodiscard]] std::unique_ptr<xen::Hypervisor> fake_hypervisor(World& world);
 [[nodiscard]] std::unique_ptr<xen::Store> fake_store(World& world);
+/// Calls are noted as "tpm-put SERIAL", "tpm-bind SERIAL", "tpm-revoke SERIAL", and fail as told.
+[[nodiscard]] std::unique_ptr<TpmManager> fake_tpm_manager(World& world);
 [[nodiscard]] std::unique_ptr<Workshop> fake_workshop(World& world, EventLoop& loop);
 
 /// One end of a socket pair, which says that it comes from a domain.

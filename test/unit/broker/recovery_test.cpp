@@ -157,7 +157,7 @@ TEST_CASE("recovery: a builder does not start with a journal that it cannot read
   scene.broker.reset();
   write_file(scene.journal_path(), std::string("\x01\x00\x00\x00\x63", 5));
   Broker::Outside outside{fake_hypervisor(scene.world), fake_store(scene.world),
-                          fake_workshop(scene.world, scene.loop)};
+                          fake_workshop(scene.world, scene.loop), fake_tpm_manager(scene.world)};
   CHECK_FALSE(
       Broker::start(scene.loop, scene.settings, std::move(outside), FdStore::from_environment()));
 }
@@ -176,7 +176,7 @@ TEST_CASE("recovery: a builder does not start while a half-built domain cannot b
   scene.broker.reset();
   scene.world.faults["destroy"] = 1;
   Broker::Outside outside{fake_hypervisor(scene.world), fake_store(scene.world),
-                          fake_workshop(scene.world, scene.loop)};
+                          fake_workshop(scene.world, scene.loop), fake_tpm_manager(scene.world)};
   CHECK_FALSE(
       Broker::start(scene.loop, scene.settings, std::move(outside), FdStore::from_environment()));
   scene.start();

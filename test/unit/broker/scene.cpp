@@ -87,7 +87,8 @@ Scene::Scene(const std::string& policy, std::uint64_t store_bytes) {
 }
 
 void Scene::start() {
-  Broker::Outside outside{fake_hypervisor(world), fake_store(world), fake_workshop(world, loop)};
+  Broker::Outside outside{fake_hypervisor(world), fake_store(world), fake_workshop(world, loop),
+                          fake_tpm_manager(world)};
   Result<std::unique_ptr<Broker>> started =
       Broker::start(loop, settings, std::move(outside), FdStore::from_environment());
   REQUIRE_MESSAGE(started.has_value(), started.error().message());

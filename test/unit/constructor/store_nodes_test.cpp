@@ -7,7 +7,7 @@
 #include "ashlar/constructor/store_nodes.hpp"
 
 using namespace ashlar;
-using constructor::Plan, constructor::StoreNode;
+using constructor::Plan, xen::StoreNode;
 
 namespace {
 

@@ -14,8 +14,11 @@ using namespace ashlar::tpm;
 namespace {
 
 std::vector<Request> requests() {
-  return {
-      {0, Hello{}}, {1, PutRecord{encoded(make_record(1, 5))}}, {2, Revoke{7}}, {3, StatusQuery{}}};
+  return {{0, Hello{}},
+          {1, PutRecord{encoded(make_record(1, 5))}},
+          {2, Revoke{7}},
+          {3, StatusQuery{}},
+          {4, Bind{{1, 2, measure::Vtpm::tpm12, measure::Profile::pv_grub}}}};
 }
 
 std::vector<Reply> replies() {
@@ -38,7 +41,9 @@ TEST_CASE("message: every request and answer reads back as it was written") {
 
 TEST_CASE("message: has the documented layout") {
   CHECK(to_hex(*encode(Request{0x0102, Revoke{7}})) == "0302010000000000000700000000000000");
-  CHECK(to_hex(*encode(Request{0, Hello{}})) == "01000000000000000001000000");
+  CHECK(to_hex(*encode(Request{0, Hello{}})) == "01000000000000000002000000");
+  CHECK(to_hex(*encode(Request{1, Bind{{3, 4, measure::Vtpm::tpm20, measure::Profile::grub}}})) ==
+        "050100000000000000030000000000000004000000000000000201");
   CHECK(to_hex(*encode(Request{1, PutRecord{{std::byte{0xff}}}})) ==
         "02010000000000000001000000ff");
   CHECK(to_hex(encode(Reply{2, Refused{RefusalCode::limit, "no"}})) ==

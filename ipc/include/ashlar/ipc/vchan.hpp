@@ -47,6 +47,12 @@ inline constexpr std::size_t max_vchan_path_bytes = 63 - 14;
 [[nodiscard]] Result<std::unique_ptr<Transport>> serve_vchan(std::uint32_t client_domid,
                                                              const std::string& xenstore_path);
 
+/// Joins, as its client, a vchan that `server_domid` serves for this domain at `xenstore_path`.
+/// Never waits. Errors: not_found (nobody serves there now, or not for us: xenstored does not tell
+/// which), io.
+[[nodiscard]] Result<std::unique_ptr<Transport>> join_vchan(std::uint32_t server_domid,
+                                                            const std::string& xenstore_path);
+
 /// Connects to the builder in domain `builder_domid`, with the steps above, within `timeout_ms`.
 /// Errors: denied (refused, with the reason), timeout, not_found (no Xen devices here), io.
 [[nodiscard]] Result<std::unique_ptr<Transport>> connect_vchan(std::uint32_t builder_domid,

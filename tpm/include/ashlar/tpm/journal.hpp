@@ -12,6 +12,7 @@
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/base/unique_fd.hpp"
+#include "ashlar/tpm/bindings.hpp"
 #include "ashlar/tpm/ledger.hpp"
 
 namespace ashlar::tpm {
@@ -25,6 +26,7 @@ struct Intent {
 /// The state that a journal adds up to.
 struct JournalState {
   Ledger ledger;
+  Bindings bindings;
   std::optional<Intent> intent;
 };
 
@@ -40,6 +42,7 @@ public:
   /// The PCR has it.
   [[nodiscard]] Status extended(std::uint64_t serial);
   [[nodiscard]] Status revoked(std::uint64_t serial);
+  [[nodiscard]] Status bound(const Binding& binding);
 
   /// Writes the journal anew without what is over, when it has grown by journal_slack_bytes. Where
   /// that does not work, the old one just goes on: what it lacks room for is told by append.

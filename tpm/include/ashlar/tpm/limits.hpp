@@ -27,6 +27,9 @@ inline constexpr std::uint64_t max_journal_bytes = 128u << 20;
 /// It is written anew, without what is over, when it has grown by so much.
 inline constexpr std::uint64_t journal_slack_bytes = 8u << 20;
 
+// The list of approved vTPM images: several thousand lines.
+inline constexpr std::uint64_t max_approved_images_bytes = 1u << 20;
+
 // The connection.
 inline constexpr std::size_t max_reason_bytes = 1024; // of a refusal
 inline constexpr std::size_t frames_per_turn = 64;    // handled before anything else gets its turn

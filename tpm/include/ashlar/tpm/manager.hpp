@@ -21,8 +21,10 @@ public:
   /// extended when the last process ended is extended now if it was not. Errors: integrity (the PCR
   /// is not what the log says, so the log cannot explain it: nothing is taken until the machine is
   /// restarted), busy, invalid, io.
-  [[nodiscard]] static Result<std::unique_ptr<Manager>>
-  start(const std::string& directory, std::uint32_t pcr, std::unique_ptr<HardwareTpm> tpm);
+  [[nodiscard]] static Result<std::unique_ptr<Manager>> start(const std::string& directory,
+                                                              std::uint32_t pcr,
+                                                              std::unique_ptr<HardwareTpm> tpm,
+                                                              ApprovedImages approved = {});
 
   /// Takes an encoded record, which the builder alone may send: when it returns, the host PCR has
   /// it, exactly once, and the journal too. The same bytes again are acknowledged again. Errors:
@@ -34,6 +36,10 @@ public:
   /// limit, io (the journal), invalid (serial 0).
   [[nodiscard]] Result<Ack> revoke(std::uint64_t serial);
 
+  /// From now on the vTPM is served with the guest's measurement. The same again is acknowledged
+  /// again. Errors: those of Bindings::judge(), io (the journal).
+  [[nodiscard]] Result<Ack> bind(const Binding& binding);
+
   /// Reads the PCR back. Errors: io, integrity.
   [[nodiscard]] Result<Ack> status();
 
@@ -41,10 +47,13 @@ public:
   [[nodiscard]] Ack log_status() const { return acknowledge(ledger().last_serial()); }
 
   [[nodiscard]] const Ledger& ledger() const { return state_.ledger; }
+  [[nodiscard]] const Bindings& bindings() const { return state_.bindings; }
 
 private:
-  Manager(std::uint32_t pcr, std::unique_ptr<HardwareTpm> tpm, Journal journal, JournalState state)
-      : pcr_(pcr), tpm_(std::move(tpm)), journal_(std::move(journal)), state_(std::move(state)) {}
+  Manager(std::uint32_t pcr, std::unique_ptr<HardwareTpm> tpm, Journal journal, JournalState state,
+          ApprovedImages approved)
+      : pcr_(pcr), tpm_(std::move(tpm)), journal_(std::move(journal)), state_(std::move(state)),
+        approved_(std::move(approved)) {}
   [[nodiscard]] Status settle();
   [[nodiscard]] Status commit_intent();
   [[nodiscard]] Status require_pcr(const PcrValue& wanted);
@@ -54,6 +63,7 @@ private:
   std::unique_ptr<HardwareTpm> tpm_;
   Journal journal_;
   JournalState state_;
+  ApprovedImages approved_;
 };
 
 } // namespace ashlar::tpm

@@ -46,6 +46,10 @@ public:
   /// so revoke it). The guest may run only after the acknowledgement. Errors: limit, busy.
   [[nodiscard]] Status put(const measure::Record& record, Done done);
 
+  /// Asks for a vTPM to be served with a guest's measurement; both records are acknowledged. As
+  /// put(). Errors: busy.
+  [[nodiscard]] Status bind(const Binding& binding, Done done);
+
   /// Asks for a record to be revoked. As put(), but silence is no reason to give up: after
   /// `timeout` was told to `done` it is still sent until the manager answers. Errors: busy.
   [[nodiscard]] Status revoke(std::uint64_t serial, Done done);

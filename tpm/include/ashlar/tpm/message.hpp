@@ -15,10 +15,11 @@
 #include "ashlar/ipc/frame.hpp"
 #include "ashlar/measure/digest.hpp"
 #include "ashlar/measure/record.hpp"
+#include "ashlar/tpm/binding.hpp"
 
 namespace ashlar::tpm {
 
-inline constexpr std::uint32_t link_version = 1;
+inline constexpr std::uint32_t link_version = 2;
 
 /// A PutRecord has 13 bytes before the record: type, id, length. What fits the rest of a frame may
 /// be sent; a record of the builder's own limits is below 13,000 bytes.
@@ -39,6 +40,11 @@ struct Revoke {
   std::uint64_t serial = 0;
   bool operator==(const Revoke&) const = default;
 };
+/// From now on this vTPM may ask for that guest's measurement.
+struct Bind {
+  Binding binding;
+  bool operator==(const Bind&) const = default;
+};
 /// What does the PCR hold?
 struct StatusQuery {
   bool operator==(const StatusQuery&) const = default;
@@ -46,7 +52,7 @@ struct StatusQuery {
 
 struct Request {
   std::uint64_t id = 0; // chosen by the builder; the answer carries it
-  std::variant<Hello, PutRecord, Revoke, StatusQuery> body;
+  std::variant<Hello, PutRecord, Revoke, Bind, StatusQuery> body;
   bool operator==(const Request&) const = default;
 };
 

@@ -16,6 +16,7 @@ struct Settings {
   std::uint32_t builder_domid = 0;
   std::string tpm = "device:/dev/tpm0"; // see open_esys_tpm
   std::uint32_t pcr = default_host_pcr;
+  std::string vtpm_images; // path, see ApprovedImages; empty: no vTPM is served
   std::string run_directory = "/run/ashlar-tpm-manager"; // in a tmpfs: gone after a reboot
 };
 

@@ -9,6 +9,7 @@
 #include "ashlar/broker/lifecycle.hpp"
 #include "ashlar/broker/services.hpp"
 #include "ashlar/broker/sessions.hpp"
+#include "ashlar/broker/vtpms.hpp"
 #include "ashlar/broker/workshop.hpp"
 
 namespace ashlar::broker {
@@ -21,6 +22,7 @@ public:
     std::unique_ptr<xen::Hypervisor> hypervisor;
     std::unique_ptr<xen::Store> store;
     std::unique_ptr<Workshop> workshop;
+    std::unique_ptr<TpmManager> manager;
   };
 
   /// Loads the policy, reads the journal, recovers, watches xenstore and opens the Unix socket.
@@ -54,6 +56,7 @@ private:
   Services services_;
   Lifecycle lifecycle_;
   Sessions sessions_;
+  Vtpms vtpms_;
   EventLoop::Id store_watch_ = 0;
 };
 

@@ -14,9 +14,24 @@
 
 namespace ashlar::broker {
 
+/// Gives guests their vTPMs.
+class VtpmProvider {
+public:
+  using Stage = std::function<void(const char* stage)>;
+  using Done = std::function<void(Status)>;
+  virtual ~VtpmProvider() = default;
+  /// For a guest that is paused and whose record is acknowledged: when `done` is called with
+  /// success, later, its vTPM has extended the record. After an error nothing is to be tidied up
+  /// but the guest: Domains::destroy takes the vTPM with it.
+  virtual void provide(const Domain& guest, Stage stage, Done done) = 0;
+  /// The guest of this record is given up: `done` is not called any more.
+  virtual void give_up(std::uint64_t guest_serial) = 0;
+};
+
 /// Takes approved requests from "inspect" to "running", a few at a time:
 ///
-///   queue → inspect (sandboxed child) → construct (child) → record → start
+///   queue → inspect (sandboxed child) → construct (child) → record (journal, TPM Manager)
+///         → vtpm (a domain of its own, built by the same steps) → start
 ///
 /// A build that fails or is cancelled anywhere leaves no domain behind.
 class Builds {
@@ -25,10 +40,13 @@ public:
   using Stage = std::function<void(const char* stage)>;
   using Done = std::function<void(Result<const Domain*>)>; // the pointer is valid during the call
 
-  Builds(Workshop& workshop, Domains& domains, Journal& journal, std::string builder_identity,
-         std::uint64_t next_serial)
-      : workshop_(workshop), domains_(domains), journal_(journal),
+  Builds(Workshop& workshop, Domains& domains, Journal& journal, TpmManager& manager,
+         std::string builder_identity, std::uint64_t next_serial)
+      : workshop_(workshop), domains_(domains), journal_(journal), manager_(manager),
         identity_(std::move(builder_identity)), next_serial_(next_serial) {}
+
+  /// Where guests get their vTPMs; to be set before the first build, and to outlive the last.
+  void set_vtpms(VtpmProvider* vtpms) { vtpms_ = vtpms; }
 
   /// Queues a build. `draft` has everything but the serial, domid and events of its record; policy
   /// has approved it. The callbacks are called later, never from inside this call. Errors: busy.
@@ -50,12 +68,17 @@ private:
     Done done;
     std::unique_ptr<Job> job;
     bool running = false;
+    std::uint32_t domid = 0; // from the constructor on
   };
+  [[nodiscard]] bool may_start(Id id) const;
   void start(Id id);
   void construct(Id id);
   void inspected(Id id, Result<InspectedKernel> kernel);
   void constructed(Id id, Result<std::uint32_t> domid);
-  [[nodiscard]] Status record_and_start(Build& build, std::uint32_t domid);
+  [[nodiscard]] Status record(Id id, Build& build);
+  void recorded(Id id, const Result<tpm::Ack>& ack);
+  void measured(Id id, const Status& outcome);
+  [[nodiscard]] Status admit_and_start(const Build& build);
   [[nodiscard]] Status plan_and_construct(Id id, Build& build);
   void fail(Id id, Error error);
   /// Removes what a build with this draft may have left, and says so in the journal.
@@ -64,6 +87,8 @@ private:
   Workshop& workshop_;
   Domains& domains_;
   Journal& journal_;
+  TpmManager& manager_;
+  VtpmProvider* vtpms_ = nullptr;
   std::string identity_;
   std::uint64_t next_serial_;
   Id next_id_ = 1;

@@ -4,14 +4,20 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ashlar/broker/image_store.hpp"
+#include "ashlar/constructor/plan.hpp"
+#include "ashlar/measure/pcr_profile.hpp"
 #include "ashlar/measure/record.hpp"
 #include "ashlar/policy/request.hpp"
 
 namespace ashlar::broker {
+
+/// On stock Xen only domain 0 may build domains.
+inline constexpr std::uint32_t builder_domid = 0;
 
 /// An image as a domain was built from it. Outlives the bytes: `image` is empty once a restarted
 /// builder could not get them back from its supervisor.
@@ -33,9 +39,16 @@ struct Domain {
   std::string rule;          // of the policy, that allowed it
   std::string policy_digest; // 64 hexadecimal digits
   std::uint64_t started_unix = 0;
-  bool leave_paused = false; // the requester asked for it
-  bool requester = false;    // boot manifest: may connect by vchan
-  bool essential = false;    // boot manifest: the machine is done when this ends
+  bool leave_paused = false;                    // the requester asked for it
+  bool requester = false;                       // boot manifest: may connect by vchan
+  bool essential = false;                       // boot manifest: the machine is done when this ends
+  bool tpm_manager = false;                     // boot manifest: keeps the records of all others
+  std::vector<constructor::IoPages> io_pages;   // boot manifest: of the device that it drives
+  std::optional<measure::Profile> vtpm_profile; // the policy's; there if it has a vTPM
+  std::uint64_t vtpm_of = 0; // the serial of the guest whose vTPM this domain is; 0: it is none
+  /// Its record is where it belongs: with the TPM Manager, and in its vTPM. Before that it is never
+  /// unpaused.
+  bool admitted = false;
 
   [[nodiscard]] std::uint32_t domid() const { return record.domid; }
   [[nodiscard]] const measure::Uuid& uuid() const { return record.uuid; }

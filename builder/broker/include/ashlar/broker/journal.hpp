@@ -39,6 +39,8 @@ public:
   [[nodiscard]] Status abandoned(std::uint64_t serial);
   /// The domain is complete and measured; it has not run yet.
   [[nodiscard]] Status built(const Domain& domain);
+  /// Its record is where it belongs: it may run.
+  [[nodiscard]] Status admitted(std::uint64_t serial);
   /// It was unpaused for the first time.
   [[nodiscard]] Status started(std::uint64_t serial);
   /// The incarnation ends: its record holds no longer. abandoned() follows when it is gone.

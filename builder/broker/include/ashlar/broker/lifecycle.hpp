@@ -18,6 +18,8 @@ public:
 
 private:
   void check(std::uint32_t domid);
+  /// A guest with a vTPM and that vTPM: neither stays without the other.
+  void check_partner(std::uint32_t domid);
   void stopped(const Domain& domain, xen::ShutdownReason reason);
   void end(const Domain& domain, const std::string& why);
   void restart(const Domain& domain);

@@ -38,6 +38,16 @@ inline constexpr std::uint64_t max_memory_kib = 1ull << 30; // 1 TiB
 /// memory.
 inline constexpr std::uint64_t domain_overhead_kib = 8ull << 10;
 
+// vTPMs.
+inline constexpr std::uint64_t default_vtpm_memory_kib = 96ull << 10;
+/// From the start of a vTPM's domain to its report that the guest's measurement is extended.
+inline constexpr std::chrono::seconds vtpm_start_time{120};
+/// While a vTPM starts its requester hears of it so often, so that the silence does not look like a
+/// dead builder.
+inline constexpr std::chrono::seconds vtpm_progress_time{10};
+/// From the start of the TPM Manager's domain to its first acknowledgement.
+inline constexpr std::chrono::seconds tpm_manager_start_time{180};
+
 // Builds.
 inline constexpr std::size_t max_running_builds = 2;
 inline constexpr std::size_t max_queued_builds = 64;

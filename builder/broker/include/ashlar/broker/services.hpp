@@ -27,6 +27,7 @@ struct Services {
   FdStore& fd_store;
   Domains& domains;
   Builds& builds;
+  TpmManager& manager;
 };
 
 /// Puts a received image into the store, and makes it survive a restart: the supervisor gets the

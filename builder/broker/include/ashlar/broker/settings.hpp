@@ -4,15 +4,26 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/broker/limits.hpp"
+#include "ashlar/constructor/plan.hpp"
 #include "ashlar/measure/domain_configuration.hpp"
 
 namespace ashlar::broker {
+
+/// What every guest's vTPM domain is built from (builder.toml's table [vtpm]): files of the builder
+/// domain, never a requester's.
+struct VtpmImages {
+  std::string kernel; // path
+  std::string initrd; // path
+  std::string command_line;
+  std::uint64_t memory_kib = default_vtpm_memory_kib; // key: memory_mib
+};
 
 /// builder.toml. Defaults are those of a Debian domain 0.
 struct Settings {
@@ -24,6 +35,7 @@ struct Settings {
   std::string console_log_directory = "/var/log/xen/console";
   std::string libexec_directory = "/usr/libexec/ashlar"; // ashlar-inspector, ashlar-constructor
   std::uint64_t store_bytes = default_store_bytes;       // key: store_mib
+  std::optional<VtpmImages> vtpm;                        // none: no guest can have a vTPM
 };
 
 /// One domain that the builder starts by itself, through the same steps as any other: measured,
@@ -35,6 +47,9 @@ struct BootDomain {
   std::string command_line;
   bool requester = false; // may connect by vchan
   bool essential = false; // when it ends for good, the builder exits with essential_domain_ended
+  /// It runs ashlar-tpm-manager: started first, and the others wait until it has the hardware TPM.
+  bool tpm_manager = false;
+  std::vector<constructor::IoPages> io_pages; // key: iomem = [{ first_page = …, pages = … }]
 };
 
 /// Exit status of the builder when an essential domain has ended: the machine has nothing left to

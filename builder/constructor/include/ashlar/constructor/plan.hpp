@@ -43,11 +43,22 @@ inline constexpr std::uint64_t max_memory_kib = std::uint64_t{1}
 inline constexpr std::size_t max_plan_bytes = 8192;
 inline constexpr std::size_t max_outcome_bytes = 4096;
 
+/// Pages of the machine's I/O memory that a domain may map: a device that it drives itself.
+struct IoPages {
+  std::uint64_t first_page = 0; // machine frame number (4 KiB)
+  std::uint32_t count = 0;
+  bool operator==(const IoPages&) const = default;
+};
+inline constexpr std::size_t max_io_ranges = 4;
+inline constexpr std::uint32_t max_io_pages = 256;                   // of one range
+inline constexpr std::uint64_t max_io_page = std::uint64_t{1} << 40; // x86's physical addresses
+
 struct Plan {
   measure::Uuid uuid{}; // the handle given to Xen in the very call that creates the domain
   measure::DomainConfiguration configuration;
   std::string command_line;
   std::uint32_t initrd_count = 0;
+  std::vector<IoPages> io_pages;    // the boot manifest's alone: no request can ask for them
   std::uint32_t console_domid = 0;  // domain of xenconsoled
   std::uint32_t xenstore_domid = 0; // domain of xenstored
 };

@@ -3,12 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "ashlar/constructor/plan.hpp"
-#include "ashlar/xen/store_connection.hpp"
+#include "ashlar/xen/store_node.hpp"
 
 namespace ashlar::constructor {
 
@@ -18,17 +17,11 @@ struct Ring {
   std::uint32_t port = 0; // event channel port in the guest
 };
 
-struct StoreNode {
-  std::string path;
-  std::string value;
-  std::optional<xen::Permission> permission; // without one, the parent's holds
-};
-
 /// The nodes that libxl 4.17 writes for a domain of this kind (docs/misc/xenstore-paths.pandoc of
 /// Xen says what each means), parents first. The guest can read its own, and write only those that
 /// it is to answer in; `builder_domid` owns the rest. Pure: the plan must have been checked.
-[[nodiscard]] std::vector<StoreNode> store_nodes(const Plan& plan, std::uint32_t domid,
-                                                 std::uint32_t builder_domid, const Ring& store,
-                                                 const Ring& console);
+[[nodiscard]] std::vector<xen::StoreNode> store_nodes(const Plan& plan, std::uint32_t domid,
+                                                      std::uint32_t builder_domid,
+                                                      const Ring& store, const Ring& console);
 
 } // namespace ashlar::constructor

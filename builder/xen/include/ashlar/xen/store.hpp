@@ -10,6 +10,7 @@
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/measure/record.hpp"
+#include "ashlar/xen/store_node.hpp"
 
 namespace ashlar::xen {
 
@@ -29,6 +30,10 @@ public:
   [[nodiscard]] virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
   /// Removes a node and all below it; a node that is not there is success.
   [[nodiscard]] virtual Status remove(const std::string& path) = 0;
+
+  /// In one transaction, removes `stale` with all below it, then writes the nodes, parents first.
+  [[nodiscard]] virtual Status replace(const std::string& stale,
+                                       const std::vector<StoreNode>& nodes) = 0;
 
   /// Removes every node that the constructor wrote for a domain: /local/domain/N, /vm/UUID,
   /// /libxl/N.

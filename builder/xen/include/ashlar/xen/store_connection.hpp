@@ -12,18 +12,11 @@
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/measure/record.hpp"
+#include "ashlar/xen/store_node.hpp"
 
 struct xs_handle; // xenstore.h
 
 namespace ashlar::xen {
-
-/// Who may use a node besides its owner, who may do anything. Domains that are not named may
-/// nothing.
-struct Permission {
-  std::uint32_t owner = 0;
-  std::optional<std::uint32_t> reader;
-  bool operator==(const Permission&) const = default;
-};
 
 /// An open connection to xenstored. Paths are absolute; values are bytes, mostly texts. Errors of
 /// all members: not_found, denied, io with the path in them.

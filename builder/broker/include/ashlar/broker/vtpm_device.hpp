@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The xenstore nodes of a vTPM device (xen/include/public/io/tpmif.h): what libxl would write.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ashlar/measure/record.hpp"
+#include "ashlar/xen/store.hpp"
+
+namespace ashlar::broker {
+
+/// One device: the frontend's domain uses it, the backend's is it.
+struct VtpmDevice {
+  std::uint32_t frontend = 0;
+  std::uint32_t backend = 0;
+  measure::Uuid uuid{};                        // the guest's: whose TPM it is
+  measure::Vtpm version = measure::Vtpm::none; // none: it is the TPM Manager's, no TPM itself
+};
+
+/// /local/domain/B/backend/vtpm/F: removed when the frontend's domain goes.
+[[nodiscard]] std::string vtpm_backend_path(std::uint32_t backend, std::uint32_t frontend);
+
+/// Writes both ends' nodes: state 1 (Initialising) in each, handle 0. Each domain owns its end and
+/// can read the other's; the builder owns the directories above. Both domains must exist: xenstored
+/// ignores permissions for those that do not. Errors: io.
+[[nodiscard]] Status write_vtpm_device(xen::Store& store, const VtpmDevice& device);
+
+} // namespace ashlar::broker

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/broker/vtpm_device.hpp"
+
+#include <fmt/format.h>
+
+#include "ashlar/broker/domain.hpp"
+
+namespace ashlar::broker {
+
+namespace {
+
+constexpr const char* initialising = "1"; // XenbusStateInitialising
+
+std::string frontend_path(std::uint32_t frontend) {
+  return fmt::format("/local/domain/{}/device/vtpm", frontend);
+}
+
+} // namespace
+
+std::string vtpm_backend_path(std::uint32_t backend, std::uint32_t frontend) {
+  return fmt::format("/local/domain/{}/backend/vtpm/{}", backend, frontend);
+}
+
+Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
+  const std::string uuid = measure::to_string(device.uuid);
+  const std::string front = frontend_path(device.frontend) + "/0";
+  const std::string back_home = vtpm_backend_path(device.backend, device.frontend);
+  const std::string back = back_home + "/0";
+  const xen::Permission seen_by_backend{.owner = builder_domid, .reader = device.backend};
+  const xen::Permission seen_by_frontend{.owner = builder_domid, .reader = device.frontend};
+
+  const std::string backends = fmt::format("/local/domain/{}/backend", device.backend);
+  std::vector<xen::StoreNode> nodes = {
+      {backends, "", seen_by_backend},
+      {backends + "/vtpm", "", seen_by_backend},
+      {back_home, "", seen_by_backend},
+      {back, "", xen::Permission{.owner = device.backend, .reader = device.frontend}},
+      {back + "/frontend", front, {}},
+      {back + "/frontend-id", std::to_string(device.frontend), {}},
+      {back + "/handle", "0", {}},
+      {back + "/online", "1", {}},
+      {back + "/uuid", uuid, {}},
+      {back + "/state", initialising, {}},
+  };
+  TRY(store.replace(back_home, nodes));
+
+  nodes = {
+      {frontend_path(device.frontend), "", seen_by_frontend},
+      {front, "", xen::Permission{.owner = device.frontend, .reader = device.backend}},
+      {front + "/backend", back, {}},
+      {front + "/backend-id", std::to_string(device.backend), {}},
+      {front + "/handle", "0", {}},
+      {front + "/state", initialising, {}},
+  };
+  if (device.version != measure::Vtpm::none)
+    nodes.push_back({front + "/version", measure::to_string(device.version), {}});
+  return store.replace(frontend_path(device.frontend), nodes);
+}
+
+} // namespace ashlar::broker
