@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 APPLIANCE_MODULES = ("xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xenfs")
 MODULE_PARAMETERS = {"xen-gntalloc": "limit=32768"}
 TOOLSTACK_MODULES = APPLIANCE_MODULES
+SERVICE_MODULES = APPLIANCE_MODULES
 
 BUILDER_SETTINGS = """\
 policy_directory = "/etc/ashlar/policy.d"
@@ -24,6 +25,33 @@ socket = "/run/ashlar/ashlar.sock"
 console_log_directory = "/var/log/xen/console"
 libexec_directory = "/usr/libexec/ashlar"
 """
+
+# The TIS registers of the machine's TPM: 5 pages, a locality each (TCG PC Client Platform TPM Profile).
+MANAGER_MANIFEST = """\
+[[domain]]
+name = "tpm-manager"
+type = "pv"
+vcpus = 1
+memory_mib = {memory_mib}
+kernel = "/boot/ashlar/service-vmlinuz"
+initrds = ["/boot/ashlar/tpm-manager-initrd"]
+command_line = "{command_line}"
+essential = true
+tpm_manager = true
+iomem = [{{ first_page = 0xfed40, pages = 5 }}]
+
+"""
+VTPM_SETTINGS = """\
+
+[vtpm]
+kernel = "/boot/ashlar/service-vmlinuz"
+initrd = "/boot/ashlar/vtpm-initrd"
+command_line = "{command_line}"
+memory_mib = {memory_mib}
+"""
+VTPM_COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=1"
+MANAGER_COMMAND_LINE = VTPM_COMMAND_LINE + " tpm_tis.force=1 tpm_tis.interrupts=0"
+SERVICE_MEMORY_MIB = 128
 
 BOOT_MANIFEST = """\
 [[domain]]
@@ -56,6 +84,9 @@ class Appliance:
     build: Path                                   # Meson's build directory
     toolstack_kernel: Path = None                 # both or none: no boot manifest without them
     toolstack_initrd: Path = None
+    service_kernel: Path = None                   # of the TPM Manager's and the vTPMs' domains
+    tpm_manager_initrd: Path = None               # none: the machine has no TPM Manager
+    vtpm_initrd: Path = None                      # none: no vTPMs
     policies: dict = field(default_factory=dict)  # file name -> text
     debug: bool = False                           # shell and Xen's own tools
     with_builder: bool = True                     # off for bringing up the parts below it
@@ -85,14 +116,25 @@ def write_appliance(target, recipe):
 def _add_builder(archive, recipe):
     for source, path in PROGRAMS.items():
         contents.add_program(archive, recipe.build / source, path)
-    archive.file("/etc/ashlar/builder.toml", BUILDER_SETTINGS)
+    settings = BUILDER_SETTINGS
+    manifest = ""
+    if recipe.service_kernel:
+        archive.file("/boot/ashlar/service-vmlinuz", recipe.service_kernel)
+    if recipe.tpm_manager_initrd:
+        archive.file("/boot/ashlar/tpm-manager-initrd", recipe.tpm_manager_initrd)
+        manifest = MANAGER_MANIFEST.format(command_line=MANAGER_COMMAND_LINE,
+                                           memory_mib=SERVICE_MEMORY_MIB)
+    if recipe.vtpm_initrd:
+        archive.file("/boot/ashlar/vtpm-initrd", recipe.vtpm_initrd)
+        settings += VTPM_SETTINGS.format(command_line=VTPM_COMMAND_LINE,
+                                         memory_mib=SERVICE_MEMORY_MIB)
+    archive.file("/etc/ashlar/builder.toml", settings)
     for name, text in recipe.policies.items():
         archive.file(f"/etc/ashlar/policy.d/{name}", text)
-    manifest = ""
     if recipe.toolstack_kernel:
         archive.file("/boot/ashlar/toolstack-vmlinuz", recipe.toolstack_kernel)
         archive.file("/boot/ashlar/toolstack-initrd", recipe.toolstack_initrd)
-        manifest = _boot_domain("toolstack", essential=True)
+        manifest += _boot_domain("toolstack", essential=True)
         if recipe.second_toolstack:
             manifest += _boot_domain("toolstack-2", essential=False)
     archive.file("/etc/ashlar/boot.toml", manifest)
@@ -122,6 +164,40 @@ def _add_debug(archive, recipe):
             contents.add_library(archive, library)
         archive.file("/etc/ld.so.preload", path + "\n")
     contents.add_busybox(archive)
+
+
+@dataclass
+class Service:
+    """The one program of a service domain."""
+
+    program: Path                                 # of the build directory
+    arguments: tuple = ()
+    at_end: str = "power-off"                     # or "restart"
+    files: dict = field(default_factory=dict)     # path -> text
+
+
+def write_service(target, build, service):
+    """Writes the initramfs of a domain with one program and no shell."""
+    archive = contents.skeleton()
+    contents.add_program(archive, build / "builder/init/ashlar-service-init", "/init")
+    lines = contents.add_modules(archive, kernel("6.1-cloud"), SERVICE_MODULES, MODULE_PARAMETERS)
+    archive.file("/etc/ashlar/modules", "\n".join(lines) + "\n")
+    path = f"/usr/sbin/{service.program.name}"
+    contents.add_program(archive, build / service.program, path)
+    command = " ".join((path, *service.arguments))
+    archive.file("/etc/ashlar/service", f"{command}\n{service.at_end}\n")
+    for name, text in service.files.items():
+        archive.file(name, text)
+    return archive.write(target)
+
+
+def write_tpm_manager(target, build, vtpm_images):
+    """Writes the TPM Manager's initramfs; `vtpm_images` has a (kernel, initrd) SHA-256 pair for each
+    image that a vTPM may be built from."""
+    lines = "".join(f"{kernel_digest} {initrd}\n" for kernel_digest, initrd in vtpm_images)
+    return write_service(target, build, Service(
+        Path("tpm/ashlar-tpm-manager"), ("--vtpm-images", "/etc/ashlar/vtpm-images"), "restart",
+        {"/etc/ashlar/vtpm-images": lines}))
 
 
 def write_toolstack(target, build, files, demo=None, extra_programs=None):

@@ -3,6 +3,9 @@
 
 import gzip
 import os
+import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 from appliance.kernels import kernel
@@ -12,6 +15,52 @@ XEN_ARGUMENTS = ("console=com1 com1=115200,8n1 dom0_mem=1024M,max:1024M dom0_max
                  "noreboot=1 loglvl=warning guest_loglvl=warning")
 DOM0_ARGUMENTS = "console=hvc0 quiet loglevel=3"
 MEMORY_MIB = 3072
+
+
+# Domain 0 leaves the TPM to the TPM Manager's domain: its kernel has the driver built in.
+WITHOUT_TPM_DRIVER = "initcall_blacklist=init_tis"
+
+
+class SoftwareTpm:
+    """A TPM 2.0 for one machine: swtpm with fresh state. Use it in a with statement."""
+
+    def __init__(self, limit_seconds=1800):
+        self._directory = tempfile.TemporaryDirectory(prefix="ashlar-tpm-")
+        self._socket = Path(self._directory.name) / "control"
+        # A group of its own, so that a Ctrl-C of the terminal reaches the caller first.
+        self._process = subprocess.Popen(
+            ["timeout", "--kill-after=5", str(limit_seconds), "swtpm", "socket", "--tpm2",
+             "--tpmstate", f"dir={self._directory.name}",
+             "--ctrl", f"type=unixio,path={self._socket}"],
+            stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def __enter__(self):
+        end = time.monotonic() + 20
+        while not self._socket.exists():
+            if self._process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                raise OSError("swtpm did not start (package swtpm)")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
+
+    def kill(self):
+        """Ends the TPM while the machine runs."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(20)
+
+    def stop(self):
+        """Ends swtpm, if QEMU has not done that, and forgets its state."""
+        self.kill()
+        self._directory.cleanup()
+
+    def qemu_arguments(self):
+        """What makes it the machine's TPM."""
+        return ["-chardev", f"socket,id=tpm,path={self._socket}",
+                "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0"]
 
 
 def qemu_command(xen, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", limit_seconds=1800):

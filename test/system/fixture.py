@@ -50,15 +50,22 @@ class Images:
         return images.write_toolstack(self.folder / f"toolstack-{len(kernels)}-{kernels[0]}",
                                       self.build, files, extra_programs=programs)
 
+    @functools.cache
+    def tpm_manager(self):
+        """The initramfs of the TPM Manager's domain."""
+        return images.write_tpm_manager(self.folder / "tpm-manager", self.build, [])
+
     def policies(self, toolstack):
         """The tests' policy files, with the digests of these images and of `toolstack`.
 
         The image "changed" stays out: nobody approved it.
         """
         known = self.kernels | self.initrds | {
-            "toolstack_kernel": self.kernels["pv"], "toolstack_initrd": toolstack}
+            "toolstack_kernel": self.kernels["pv"], "toolstack_initrd": toolstack,
+            "tpm_manager_initrd": self.tpm_manager()}
         values = {name.replace("-", "_"): sha256(path) for name, path in known.items()}
         values["toolstack_command_line"] = images.TOOLSTACK_COMMAND_LINE
+        values["tpm_manager_command_line"] = images.MANAGER_COMMAND_LINE
         return {file.name: string.Template(file.read_text()).substitute(values)
                 for file in sorted(POLICY.glob("*.toml"))}
 
@@ -84,11 +91,12 @@ _making = threading.Lock()
 
 
 def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arguments="",
-         files=None, memory_mib=4096, second_toolstack=False):
+         files=None, memory_mib=4096, second_toolstack=False, tpm=False):
     """A machine with the debug appliance. Without the builder there is no toolstack domain either.
 
     `kernels` are those that the toolstack domain has below /images; `preload` names a library of the
     build directory for every program of the appliance; `files` (path -> content) go into it;
+    `tpm` gives the machine a TPM, and a domain with the TPM Manager;
     `second_toolstack` adds a toolstack domain "toolstack-2" that is not essential.
     """
     with _making:
@@ -97,10 +105,13 @@ def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arg
             build=made.build, debug=True, with_builder=builder, second_toolstack=second_toolstack,
             toolstack_kernel=made.kernels["pv"] if builder else None, toolstack_initrd=toolstack,
             policies=made.policies(toolstack) if builder else {},
+            service_kernel=made.kernels["pv"] if tpm else None,
+            tpm_manager_initrd=made.tpm_manager() if tpm else None,
             preload=made.build / preload if preload else None, files=files or {}))
     if not builder:
         dom0_arguments += " ashlar.builder=manual"
-    return Machine(initrd, OUT / f"{name}.log", memory_mib, dom0_arguments, toolstack=builder)
+    return Machine(initrd, OUT / f"{name}.log", memory_mib, dom0_arguments, toolstack=builder,
+                   tpm=tpm)
 
 
 STATE_COMMAND = """\

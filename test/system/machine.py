@@ -10,7 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from appliance.qemu import MEMORY_MIB, qemu_command, unpack_xen
+from appliance.qemu import (MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, qemu_command,
+                            unpack_xen)
 from shell import Shell, ShellError
 
 BOOT_SECONDS = 180  # a limit for a loaded machine; 4 to 8 are usual
@@ -19,17 +20,21 @@ BOOT_SECONDS = 180  # a limit for a loaded machine; 4 to 8 are usual
 class Machine:
     """One boot of an appliance image with the debug tools. Use it in a with statement."""
 
-    def __init__(self, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", toolstack=True):
+    def __init__(self, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", toolstack=True,
+                 tpm=False):
+        self.tpm = SoftwareTpm() if tpm else None
         self.log = Path(log)
         self._directory = tempfile.TemporaryDirectory(prefix="ashlar-machine-")
         work = Path(self._directory.name)
         lines = {"dom0": work / "dom0.sock", "toolstack": work / "toolstack.sock"}
         command = qemu_command(unpack_xen(work), initrd, self.log, memory_mib,
-                               f"ashlar.shell=ttyS1 {dom0_arguments}")
+                               f"ashlar.shell=ttyS1 {WITHOUT_TPM_DRIVER} {dom0_arguments}")
         command += ["-serial", f"unix:{lines['dom0']},server=on,wait=off"]
         # The legacy port's interrupt 4 is Xen's for its own console: this one gets 5.
         command += ["-chardev", f"socket,id=line3,path={lines['toolstack']},server=on,wait=off",
                     "-device", "isa-serial,chardev=line3,index=2,iobase=0x3e8,irq=5"]
+        if self.tpm:
+            command += self.tpm.__enter__().qemu_arguments()
         self._has_toolstack = toolstack
         self._lines = lines
         self._bridged = None
@@ -73,6 +78,8 @@ class Machine:
             self._process.terminate()
             self._process.wait(20)
         self._process.stderr.close()
+        if self.tpm:
+            self.tpm.stop()
         self._directory.cleanup()
 
     def log_text(self):
