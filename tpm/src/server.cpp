@@ -22,10 +22,12 @@ constexpr const char* vchan_path = "data/ashlar/tpm-manager";
 Result<std::unique_ptr<Server>> Server::open(Manager& manager, const Settings& settings) {
   constexpr std::string_view unix_prefix = "unix:";
   std::unique_ptr<Server> server(new Server(manager, settings));
-  if (settings.listen.starts_with(unix_prefix))
+  if (settings.listen.starts_with(unix_prefix)) {
     server->listener_ = TRY(ipc::UnixListener::bind(settings.listen.substr(unix_prefix.size())));
-  else
-    TRY(server->open_vchan());
+    return server;
+  }
+  TRY(server->open_vchan());
+  server->devices_ = TRY(ipc::TpmifBackends::open(server->vtpms_));
   return server;
 }
 
@@ -64,19 +66,24 @@ Status Server::serve_session() {
 
 Status Server::run(int stop_descriptor) {
   for (;;) {
-    std::array<pollfd, 3> waiting = {pollfd{stop_descriptor, POLLIN, 0}, pollfd{-1, POLLIN, 0},
-                                     pollfd{-1, 0, 0}};
+    std::array<pollfd, 4> waiting = {pollfd{stop_descriptor, POLLIN, 0}, pollfd{-1, POLLIN, 0},
+                                     pollfd{-1, 0, 0}, pollfd{-1, POLLIN, 0}};
     if (listener_)
       waiting[1].fd = listener_->descriptor();
     if (session_)
       waiting[2] = {session_->transport().descriptor(), session_->events(), 0};
+    if (devices_)
+      waiting[3].fd = devices_->descriptor();
     const int timeout = session_ && session_->busy() ? 0 : -1;
     if (poll(waiting.data(), waiting.size(), timeout) < 0 && errno != EINTR)
-      return errno_failure("waiting for the builder");
+      return errno_failure("waiting for the builder and vTPMs");
     if (waiting[0].revents != 0)
       return {};
     if (session_ && (waiting[2].revents != 0 || session_->busy()))
       TRY(serve_session());
+    // After the builder: a revocation that has come holds for the questions that have come.
+    if (waiting[3].revents != 0)
+      TRY(devices_->turn());
     if (waiting[1].revents != 0)
       if (const Status accepted = accept(); !accepted)
         log::warning("{}", accepted.error().message());

@@ -30,6 +30,9 @@ inline constexpr std::uint64_t journal_slack_bytes = 8u << 20;
 // The list of approved vTPM images: several thousand lines.
 inline constexpr std::uint64_t max_approved_images_bytes = 1u << 20;
 
+// Keys of vTPMs, by the UUID of their guest.
+inline constexpr std::size_t max_vtpm_keys = 4096;
+
 // The connection.
 inline constexpr std::size_t max_reason_bytes = 1024; // of a refusal
 inline constexpr std::size_t frames_per_turn = 64;    // handled before anything else gets its turn

@@ -10,11 +10,13 @@
 #include "ashlar/tpm/manager.hpp"
 #include "ashlar/tpm/session.hpp"
 #include "ashlar/tpm/settings.hpp"
+#include "ashlar/tpm/vtpm_service.hpp"
 
 namespace ashlar::tpm {
 
-/// Lets the builder in, and nobody else. One connection at a time; a builder that comes again
-/// (after a restart) takes the place of its earlier connection.
+/// Lets the builder in, and nobody else; by vchan it serves vTPMs too, over tpmif. One connection
+/// at a time; a builder that comes again (after a restart) takes the place of its earlier
+/// connection.
 class Server {
 public:
   /// Listens as the settings say. By vchan there is a ring for the builder's domain from now on, at
@@ -27,7 +29,7 @@ public:
 
 private:
   Server(Manager& manager, const Settings& settings)
-      : manager_(manager), builder_domid_(settings.builder_domid) {}
+      : manager_(manager), builder_domid_(settings.builder_domid), vtpms_(manager) {}
   [[nodiscard]] Status accept();
   [[nodiscard]] Status serve_session();
   [[nodiscard]] Status open_vchan();
@@ -37,6 +39,8 @@ private:
   std::uint32_t builder_domid_;
   std::optional<ipc::UnixListener> listener_; // none: vchan
   std::unique_ptr<Session> session_;
+  VtpmService vtpms_;
+  std::unique_ptr<ipc::TpmifBackends> devices_; // none on a Unix socket: there are no domains
 };
 
 } // namespace ashlar::tpm

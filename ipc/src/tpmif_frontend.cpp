@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "ashlar/ipc/tpmif_page.hpp"
+#include "tpmif_xen.hpp"
+
+namespace ashlar::ipc {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Relative paths are below this domain's own /local/domain/N.
+const std::string own = "device/vtpm/0";
+
+class Frontend final : public TpmifFrontend {
+public:
+  Frontend(DeviceStore store, EventChannels events, GrantShares shares, std::uint32_t backend_domid,
+           std::string backend)
+      : store_(std::move(store)), events_(std::move(events)), shares_(std::move(shares)),
+        backend_domid_(backend_domid), backend_state_(std::move(backend) + "/state") {}
+  Frontend(const Frontend&) = delete;
+  Frontend& operator=(const Frontend&) = delete;
+  ~Frontend() override {
+    static_cast<void>(store_.write_state(own + "/state", XenbusState::closed));
+    if (port_)
+      xenevtchn_unbind(events_.get(), *port_);
+    if (page_)
+      xengntshr_unshare(shares_.get(), page_, 1);
+  }
+
+  [[nodiscard]] std::uint32_t backend_domid() const override { return backend_domid_; }
+
+  /// Says that it is there, waits for the backend's offer, shares the page, waits to be connected.
+  [[nodiscard]] Status connect(Clock::time_point deadline) {
+    TRY(store_.watch(backend_state_));
+    TRY(store_.write_state(own + "/state", XenbusState::initialising));
+    TRY(await(XenbusState::init_wait, deadline));
+    TRY(share());
+    TRY(store_.write_state(own + "/state", XenbusState::initialised));
+    TRY(await(XenbusState::connected, deadline));
+    return store_.write_state(own + "/state", XenbusState::connected);
+  }
+
+  [[nodiscard]] Result<std::vector<std::byte>>
+  exchange(std::span<const std::byte> packet, std::chrono::milliseconds timeout) override {
+    const auto deadline = Clock::now() + timeout;
+    TpmifPage page(page_);
+    TRY(page.put(packet, TpmifState::submit));
+    if (xenevtchn_notify(events_.get(), *port_) != 0)
+      return errno_failure(doing(), "the event channel cannot be signalled");
+    for (;;) {
+      const TpmifState state = page.state();
+      if (state == TpmifState::finish)
+        return page.take();
+      if (state == TpmifState::idle)
+        return failure(ErrorCode::cancelled, doing(), "the backend dropped the request");
+      TRY(wait(deadline));
+      if (const XenbusState backend = store_.read_state(backend_state_);
+          backend != XenbusState::connected)
+        return failure(ErrorCode::peer_closed, doing(), "the backend has closed the device");
+    }
+  }
+
+private:
+  [[nodiscard]] std::string doing() const {
+    return fmt::format("using the vTPM device of domain {}", backend_domid_);
+  }
+
+  [[nodiscard]] Status share() {
+    std::uint32_t reference = 0;
+    constexpr int writable = 1;
+    page_ = xengntshr_share_pages(shares_.get(), backend_domid_, 1, &reference, writable);
+    if (!page_)
+      return errno_failure(doing(), "no page can be shared; is the module xen-gntalloc loaded?");
+    const xenevtchn_port_or_error_t port =
+        xenevtchn_bind_unbound_port(events_.get(), backend_domid_);
+    if (port < 0)
+      return errno_failure(doing(), "no event channel can be allocated");
+    port_ = static_cast<evtchn_port_t>(port);
+    TRY(store_.write(own + "/ring-ref", std::to_string(reference)));
+    TRY(store_.write(own + "/event-channel", std::to_string(*port_)));
+    return store_.write(own + "/feature-protocol-v2", "1");
+  }
+
+  [[nodiscard]] Status await(XenbusState wanted, Clock::time_point deadline) {
+    while (store_.read_state(backend_state_) != wanted)
+      TRY(wait(deadline));
+    return {};
+  }
+
+  /// Waits for an event of either kind. Errors: timeout, io.
+  [[nodiscard]] Status wait(Clock::time_point deadline) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0)
+      return failure(ErrorCode::timeout, doing(),
+                     fmt::format("no answer; its state is {}",
+                                 static_cast<unsigned>(store_.read_state(backend_state_))));
+    std::array<pollfd, 2> waits{pollfd{store_.descriptor(), POLLIN, 0},
+                                pollfd{xenevtchn_fd(events_.get()), POLLIN, 0}};
+    if (poll(waits.data(), waits.size(), static_cast<int>(std::min<std::int64_t>(left, 60'000))) <
+            0 &&
+        errno != EINTR)
+      return errno_failure(doing());
+    while (store_.next_event()) {
+    }
+    while (next_port(events_.get())) {
+    }
+    return {};
+  }
+
+  DeviceStore store_;
+  EventChannels events_;
+  GrantShares shares_;
+  std::uint32_t backend_domid_;
+  std::string backend_state_;
+  void* page_ = nullptr;
+  std::optional<evtchn_port_t> port_;
+};
+
+} // namespace
+
+Result<std::unique_ptr<TpmifFrontend>> TpmifFrontend::connect(std::chrono::milliseconds timeout) {
+  const auto deadline = Clock::now() + timeout;
+  const std::string doing = "opening this domain's vTPM device";
+  DeviceStore store = TRY(DeviceStore::open());
+  const auto backend = store.read(own + "/backend");
+  const auto backend_domid = store.read_number(own + "/backend-id");
+  if (!backend || !backend_domid)
+    return failure(ErrorCode::not_found, doing,
+                   "xenstore has no device/vtpm/0: was the guest built with a vTPM?");
+  EventChannels events = TRY(open_event_channels());
+  GrantShares shares(xengntshr_open(nullptr, 0));
+  if (!shares)
+    return failure(errno == ENOENT ? ErrorCode::not_found : ErrorCode::io, doing,
+                   "/dev/xen/gntalloc cannot be opened; is the module xen-gntalloc loaded?", errno);
+  auto frontend = std::make_unique<Frontend>(std::move(store), std::move(events), std::move(shares),
+                                             *backend_domid, *backend);
+  TRY(frontend->connect(deadline));
+  return frontend;
+}
+
+} // namespace ashlar::ipc

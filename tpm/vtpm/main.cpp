@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// ashlar-vtpm: the TPM of one guest, in a domain of its own. Fetches the guest's measurement from
+// the TPM Manager, extends it, and only then offers the guest its device.
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <string_view>
+
+extern "C" {
+#include <xenstore.h>
+}
+
+#include "ashlar/base/bytes.hpp"
+#include "ashlar/base/log.hpp"
+#include "ashlar/ipc/tpmif.hpp"
+#include "ashlar/vtpm/commands.hpp"
+#include "ashlar/vtpm/engine.hpp"
+#include "ashlar/vtpm/guest_measurement.hpp"
+
+namespace {
+
+using namespace ashlar;
+
+constexpr std::string_view usage =
+    "usage: ashlar-vtpm\n"
+    "The TPM of one guest. Runs in a domain that the builder made for it, takes the guest's\n"
+    "measurement from the TPM Manager, extends it, and offers the guest its device.\n"
+    "  --help, --version\n";
+
+constexpr std::chrono::seconds manager_time{60};
+constexpr std::chrono::seconds answer_time{30};
+constexpr const char* report_node = "data/vtpm-state"; // below this domain's own directory
+constexpr std::size_t max_report_bytes = 200;
+
+/// Tells the builder, which waits for it.
+Status report(const std::string& text) {
+  xs_handle* store = xs_open(0);
+  if (!store)
+    return errno_failure("reporting to the builder", "xenstore cannot be reached");
+  const bool written =
+      xs_write(store, XBT_NULL, report_node, text.data(), static_cast<unsigned>(text.size()));
+  const int number = errno;
+  xs_close(store);
+  errno = number;
+  return written ? Status{} : errno_failure("reporting to the builder");
+}
+
+/// Lets in the guest whose measurement is in the TPM, and nobody else.
+class Door : public ipc::TpmifHandler {
+public:
+  Door(vtpm::Engine& engine, std::uint32_t guest) : engine_(engine), guest_(guest) {}
+
+  Status connected(std::uint32_t frontend_domid) override {
+    if (frontend_domid == guest_)
+      return {};
+    return failure(ErrorCode::denied, "letting a frontend in",
+                   "this is the TPM of domain " + std::to_string(guest_));
+  }
+  std::vector<std::byte> answer(std::uint32_t, std::span<const std::byte> packet) override {
+    Result<std::vector<std::byte>> answer = engine_.process(packet);
+    if (answer)
+      return std::move(*answer);
+    log::error("{}", answer.error().message());
+    return {};
+  }
+  void disconnected(std::uint32_t) override {}
+
+private:
+  vtpm::Engine& engine_;
+  std::uint32_t guest_;
+};
+
+Result<vtpm::GuestMeasurement> ask_manager() {
+  const std::unique_ptr<ipc::TpmifFrontend> manager =
+      TRY(ipc::TpmifFrontend::connect(manager_time));
+  const vtpm::Exchange exchange = [&manager](std::span<const std::byte> packet) {
+    return manager->exchange(packet, answer_time);
+  };
+  vtpm::GuestMeasurement measurement = TRY(vtpm::fetch_measurement(exchange));
+  TRY(vtpm::require_first_start(exchange));
+  return measurement;
+}
+
+Status serve(ipc::TpmifBackends& devices) {
+  for (;;) {
+    TRY(devices.turn());
+    pollfd waiting{devices.descriptor(), POLLIN, 0};
+    if (poll(&waiting, 1, -1) < 0 && errno != EINTR)
+      return errno_failure("waiting for the guest");
+  }
+}
+
+Status run() {
+  const vtpm::GuestMeasurement measurement = TRY(ask_manager());
+  const measure::Record& record = measurement.record;
+  log::notice("the guest is domain {} with record {}; TPM {}, profile {}", record.domid,
+              record.serial, measure::to_string(measurement.version),
+              measure::to_string(measurement.profile));
+  const std::unique_ptr<vtpm::Engine> engine = TRY(vtpm::Engine::start(measurement.version));
+  const auto extensions = TRY(measure::extensions_of(measurement.profile, record.events));
+  const auto banks = measurement.version == measure::Vtpm::tpm12
+                         ? measure::banks_of(measure::Profile::pv_grub) // a TPM 1.2 has SHA-1 alone
+                         : measure::banks_of(measurement.profile);
+  TRY(vtpm::extend_all(*engine, extensions, banks));
+  Door door(*engine, record.domid);
+  const std::unique_ptr<ipc::TpmifBackends> devices = TRY(ipc::TpmifBackends::open(door));
+  TRY(devices->turn()); // finds the guest's device and offers it
+  TRY(report("extended"));
+  log::notice("the measurement is extended: {} events", extensions.size());
+  return serve(*devices);
+}
+
+int print(std::string_view text) {
+  return write(STDOUT_FILENO, text.data(), text.size()) >= 0 ? 0 : 1;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && argv[1] == std::string_view("--help"))
+    return print(usage);
+  if (argc == 2 && argv[1] == std::string_view("--version"))
+    return print("ashlar-vtpm " ASHLAR_VERSION "\n");
+  log::start("ashlar-vtpm");
+  if (argc != 1) {
+    log::error("starting: \"{}\" is unknown: see --help", printable(argv[1]));
+    return 2;
+  }
+  const Status ended = run();
+  if (ended)
+    return 0;
+  log::error("{}", ended.error().message());
+  const std::string text = "failed: " + printable(ended.error().message(), max_report_bytes);
+  if (const Status told = report(text); !told)
+    log::error("{}", told.error().message());
+  return 1;
+}
