@@ -22,7 +22,7 @@ _ashlar_policy() {
 _ashlar() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local verbs="create list info measure measurement destroy pause unpause shutdown reboot console domid image images
-    policy version"
+    host policy version"
   local flags="--host --json --timeout --help" verb="" i
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
@@ -37,6 +37,7 @@ _ashlar() {
   -o | --output | --cel | --config) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
   --policy) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
   --profile) mapfile -t COMPREPLY < <(compgen -W "uapi grub pv-grub" -- "$word"); return ;;
+  --vtpm) mapfile -t COMPREPLY < <(compgen -W "none 1.2 2.0" -- "$word"); return ;;
   --type) mapfile -t COMPREPLY < <(compgen -W "pv pvh" -- "$word"); return ;;
   --on-poweroff | --on-reboot | --on-crash)
     mapfile -t COMPREPLY < <(compgen -W "destroy restart preserve" -- "$word"); return ;;
@@ -50,14 +51,14 @@ _ashlar() {
   create)
     if [[ $word == -* ]]; then
       mapfile -t COMPREPLY < <(compgen -W "$flags --name --uuid --type --kernel --initrd --cmdline --vcpus --memory
-        --maxmem --on-poweroff --on-reboot --on-crash --paused --dry-run" -- "$word")
+        --maxmem --on-poweroff --on-reboot --on-crash --vtpm --paused --dry-run" -- "$word")
     else
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi ;;
   measure)
     if [[ $word == -* ]]; then
       mapfile -t COMPREPLY < <(compgen -W "$flags --config --name --type --kernel --initrd --cmdline --vcpus --memory
-        --maxmem --on-poweroff --on-reboot --on-crash --profile --output --cel --builder --policy" -- "$word")
+        --maxmem --on-poweroff --on-reboot --on-crash --vtpm --profile --output --cel --builder --policy" -- "$word")
     else
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi ;;
@@ -68,7 +69,7 @@ _ashlar() {
     image) mapfile -t COMPREPLY < <(compgen -W "inspect" -- "$word") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -W "$flags" -- "$word") ;;
     esac ;;
-  images | version) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word") ;;
+  images | host | version) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word") ;;
   *)
     [[ $verb == console ]] && flags+=" --tail"
     [[ $verb == measurement ]] && flags+=" --profile --output --cel"

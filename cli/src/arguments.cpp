@@ -73,6 +73,8 @@ void add_create_guest(CLI::App* app, Guest& guest, Texts& texts) {
       ->check(actions);
   app->add_option("--on-crash", guest.on_crash, "when it crashes (default destroy)")
       ->check(actions);
+  app->add_option("--vtpm", guest.vtpm, "the TPM that it sees: none (default), 1.2 or 2.0")
+      ->check(CLI::IsMember({"none", "1.2", "2.0"}));
 }
 
 void add_create(CLI::App& app, Arguments& into, Texts& texts) {
@@ -222,6 +224,9 @@ void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {
   on_selected(add_verb(app, "images", "List the images that the builder holds", "ashlar images"),
               into, Verb::images);
   add_image(app, into);
+  on_selected(add_verb(app, "host", "Show what the machine's TPM says of all records since boot",
+                       "ashlar host --json"),
+              into, Verb::host);
   add_policy(app, into, texts);
   on_selected(add_verb(app, "version",
                        "Show both programs' versions and who you are to the builder",

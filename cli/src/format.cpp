@@ -49,6 +49,24 @@ const char* word(ashlar_v1_DomainState state) {
   }
 }
 
+const char* word(ashlar_v1_VtpmVersion vtpm) {
+  switch (vtpm) {
+  case ashlar_v1_VtpmVersion_VTPM_VERSION_1_2:
+    return "1.2";
+  case ashlar_v1_VtpmVersion_VTPM_VERSION_2_0:
+    return "2.0";
+  default:
+    return "none";
+  }
+}
+
+std::string vtpm_text(const ashlar_v1_Domain& domain) {
+  if (domain.vtpm_profile[0] == '\0')
+    return word(domain.vtpm);
+  return fmt::format("{}, PCR profile {}, domain {}", word(domain.vtpm), domain.vtpm_profile,
+                     domain.vtpm_domid);
+}
+
 const char* word(ashlar_v1_StopAction action) {
   switch (action) {
   case ashlar_v1_StopAction_STOP_ACTION_DESTROY:
@@ -164,12 +182,13 @@ std::string domain_text(const ashlar_v1_Domain& domain) {
   std::string text = fmt::format(
       "name: {}\ndomid: {}\ntype: {}\nuuid: {}\nstate: {}\nvcpus: {}\nmemory: {} MiB\n"
       "max memory: {} MiB\nrequester: {}\nserial: {}\nstarted: {}\nCPU time: {} s\n"
-      "on power-off: {}\non reboot: {}\non crash: {}\nrule: {}\npolicy: {}\ncommand line: {}\n",
+      "on power-off: {}\non reboot: {}\non crash: {}\nvTPM: {}\nrule: {}\npolicy: {}\ncommand "
+      "line: {}\n",
       domain.name, domain.domid, word(domain.type), uuid_text(domain.uuid), word(domain.state),
       domain.vcpus, domain.memory_kib / kib_per_mib, domain.max_memory_kib / kib_per_mib,
       domain.requester, domain.serial, time_text(domain.started_unix), seconds(domain.cpu_time_ns),
-      word(domain.on_poweroff), word(domain.on_reboot), word(domain.on_crash), domain.rule,
-      domain.policy_digest, domain.command_line);
+      word(domain.on_poweroff), word(domain.on_reboot), word(domain.on_crash), vtpm_text(domain),
+      domain.rule, domain.policy_digest, domain.command_line);
   text += image_lines("kernel", domain.kernel);
   for (const ashlar_v1_Image& initrd : std::span(domain.initrds, domain.initrds_count))
     text += image_lines("initrd", initrd);
@@ -188,6 +207,9 @@ Json domain_json(const ashlar_v1_Domain& domain) {
   object["on_poweroff"] = word(domain.on_poweroff);
   object["on_reboot"] = word(domain.on_reboot);
   object["on_crash"] = word(domain.on_crash);
+  object["vtpm"] = {{"version", word(domain.vtpm)},
+                    {"profile", domain.vtpm_profile},
+                    {"domid", domain.vtpm_domid}};
   return object;
 }
 
@@ -254,6 +276,17 @@ Json policy_json(const std::vector<PolicyFile>& files, const ashlar_v1_PolicySta
   for (const PolicyFile& file : files)
     list.push_back({{"file", file.name}, {"text", file.text}});
   return {{"digest", state.digest}, {"load_error", state.load_error}, {"files", list}};
+}
+
+std::string host_text(const ashlar_v1_HostState& state) {
+  return fmt::format("PCR {} sha256: {}\nrecords since boot: {}\n", state.pcr,
+                     to_hex(ipc::bytes_of(state.sha256)), state.log_events);
+}
+
+Json host_json(const ashlar_v1_HostState& state) {
+  return {{"pcr", state.pcr},
+          {"sha256", to_hex(ipc::bytes_of(state.sha256))},
+          {"log_events", state.log_events}};
 }
 
 std::string version_text(const ashlar_v1_Welcome& welcome) {

@@ -50,6 +50,20 @@ Result<ashlar_v1_StopAction> action_from_text(const char* setting,
                  "Ashlar knows destroy, restart and preserve");
 }
 
+Result<ashlar_v1_VtpmVersion> vtpm_from_text(const std::optional<std::string>& text) {
+  if (!text)
+    return ashlar_v1_VtpmVersion_VTPM_VERSION_UNSPECIFIED;
+  switch (TRY(measure::vtpm_from_text(*text))) {
+  case measure::Vtpm::none:
+    break;
+  case measure::Vtpm::tpm12:
+    return ashlar_v1_VtpmVersion_VTPM_VERSION_1_2;
+  case measure::Vtpm::tpm20:
+    return ashlar_v1_VtpmVersion_VTPM_VERSION_2_0;
+  }
+  return ashlar_v1_VtpmVersion_VTPM_VERSION_NONE;
+}
+
 } // namespace
 
 Guest overlay(Guest base, const Guest& over) {
@@ -64,6 +78,7 @@ Guest overlay(Guest base, const Guest& over) {
   replace(base.on_poweroff, over.on_poweroff);
   replace(base.on_reboot, over.on_reboot);
   replace(base.on_crash, over.on_crash);
+  replace(base.vtpm, over.vtpm);
   if (!over.initrds.empty())
     base.initrds = over.initrds;
   return base;
@@ -111,6 +126,7 @@ Result<ashlar_v1_Create> create_request(const Guest& guest) {
   create.on_poweroff = TRY(action_from_text("on_poweroff", guest.on_poweroff));
   create.on_reboot = TRY(action_from_text("on_reboot", guest.on_reboot));
   create.on_crash = TRY(action_from_text("on_crash", guest.on_crash));
+  create.vtpm = TRY(vtpm_from_text(guest.vtpm));
   return create;
 }
 

@@ -24,9 +24,10 @@ namespace {
 constexpr std::uint64_t max_file_bytes = 64 * 1024;
 constexpr long max_count = 1L << 30; // MiB or vCPUs: the builder's limits are lower
 
-constexpr std::array<std::string_view, 16> understood = {
-    "name",  "uuid",   "type",   "builder", "kernel",   "ramdisk",     "cmdline",   "root",
-    "extra", "memory", "maxmem", "vcpus",   "maxvcpus", "on_poweroff", "on_reboot", "on_crash"};
+constexpr std::array<std::string_view, 17> understood = {
+    "name",     "uuid",        "type",      "builder",  "kernel",     "ramdisk",
+    "cmdline",  "root",        "extra",     "memory",   "maxmem",     "vcpus",
+    "maxvcpus", "on_poweroff", "on_reboot", "on_crash", "ashlar_vtpm"};
 
 struct DestroyConfig {
   void operator()(XLU_Config* config) const { xlu_cfg_destroy(config); }
@@ -79,6 +80,7 @@ public:
     guest.on_poweroff = TRY(string("on_poweroff"));
     guest.on_reboot = TRY(string("on_reboot"));
     guest.on_crash = TRY(string("on_crash"));
+    guest.vtpm = TRY(string("ashlar_vtpm"));
     return guest;
   }
 
@@ -107,6 +109,10 @@ private:
     if (std::ranges::find(understood, statement.key) != understood.end() ||
         empty_value(statement.key.c_str()))
       return {};
+    if (statement.key == "vtpm")
+      return fault(ErrorCode::unsupported, statement.key,
+                   "the builder makes the vTPM's domain itself: write ashlar_vtpm = \"1.2\" or "
+                   "\"2.0\" instead");
     return fault(ErrorCode::unsupported, statement.key,
                  "Ashlar cannot honour this setting; remove it or leave its list empty");
   }

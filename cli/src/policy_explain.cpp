@@ -10,6 +10,7 @@
 #include "ashlar/cli/format.hpp"
 #include "ashlar/cli/image_file.hpp"
 #include "ashlar/cli/policy_files.hpp"
+#include "ashlar/request/configuration.hpp"
 
 namespace ashlar::cli {
 
@@ -40,17 +41,12 @@ Outcome<measure::DomainConfiguration> configuration_of(const Guest& guest) {
   const Result<ashlar_v1_Create> create = create_request(guest);
   if (!create)
     return std::unexpected(Problem::usage(create.error()));
-  measure::DomainConfiguration configuration;
-  configuration.name = create->name;
-  configuration.type = create->type == ashlar_v1_GuestType_GUEST_TYPE_PV ? measure::GuestType::pv
-                                                                         : measure::GuestType::pvh;
-  configuration.vcpus = create->vcpus;
-  configuration.memory_kib = create->memory_kib;
-  configuration.max_memory_kib =
-      create->max_memory_kib == 0 ? create->memory_kib : create->max_memory_kib;
-  if (const Status valid = measure::validate(configuration); !valid)
+  const auto configuration = request::configuration_of(*create);
+  if (!configuration)
+    return std::unexpected(Problem::usage(configuration.error()));
+  if (const Status valid = measure::validate(*configuration); !valid)
     return std::unexpected(Problem::usage(valid.error()));
-  return configuration;
+  return *configuration;
 }
 
 Outcome<policy::GuestFacts> guest_facts(const Arguments& arguments) {

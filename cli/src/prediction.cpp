@@ -8,6 +8,7 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/memory_file.hpp"
 #include "ashlar/measure/event_log.hpp"
+#include "ashlar/request/configuration.hpp"
 
 namespace ashlar::cli {
 
@@ -19,19 +20,6 @@ using measure::EventType;
 constexpr std::array all_event_types = {
     EventType::builder,      EventType::policy, EventType::configuration, EventType::kernel,
     EventType::command_line, EventType::initrd, EventType::no_initrd};
-
-measure::StopAction stop_action(ashlar_v1_StopAction asked, measure::StopAction otherwise) {
-  switch (asked) {
-  case ashlar_v1_StopAction_STOP_ACTION_DESTROY:
-    return measure::StopAction::destroy;
-  case ashlar_v1_StopAction_STOP_ACTION_RESTART:
-    return measure::StopAction::restart;
-  case ashlar_v1_StopAction_STOP_ACTION_PRESERVE:
-    return measure::StopAction::preserve;
-  default:
-    return otherwise;
-  }
-}
 
 // With the label that the builder gets, which may be a cut path.
 measure::MeasuredImage measured(const ImageFile& image) {
@@ -80,25 +68,6 @@ Status write_file(const std::string& path, std::span<const std::byte> bytes) {
 
 } // namespace
 
-Result<measure::DomainConfiguration> configuration_of(const ashlar_v1_Create& create) {
-  measure::DomainConfiguration configuration;
-  configuration.name = create.name;
-  if (create.type != ashlar_v1_GuestType_GUEST_TYPE_PV &&
-      create.type != ashlar_v1_GuestType_GUEST_TYPE_PVH)
-    return failure(ErrorCode::internal, "predicting the guest's configuration",
-                   "its type is neither pv nor pvh");
-  configuration.type = create.type == ashlar_v1_GuestType_GUEST_TYPE_PV ? measure::GuestType::pv
-                                                                        : measure::GuestType::pvh;
-  configuration.vcpus = create.vcpus;
-  configuration.memory_kib = create.memory_kib;
-  configuration.max_memory_kib =
-      create.max_memory_kib == 0 ? create.memory_kib : create.max_memory_kib;
-  configuration.on_poweroff = stop_action(create.on_poweroff, measure::StopAction::destroy);
-  configuration.on_reboot = stop_action(create.on_reboot, measure::StopAction::restart);
-  configuration.on_crash = stop_action(create.on_crash, measure::StopAction::destroy);
-  return configuration;
-}
-
 Result<std::vector<Event>> predicted_events(const ashlar_v1_Create& create,
                                             const std::vector<ImageFile>& images,
                                             const BuilderFacts& builder) {
@@ -106,7 +75,7 @@ Result<std::vector<Event>> predicted_events(const ashlar_v1_Create& create,
   // The builder's own function makes the events; those nobody can know here are taken out again.
   ingredients.builder_identity = builder.identity.value_or("");
   ingredients.policy_digest = builder.policy_digest.value_or(std::string(64, '0'));
-  ingredients.configuration = TRY(configuration_of(create));
+  ingredients.configuration = TRY(request::configuration_of(create));
   ingredients.command_line = create.command_line;
   ingredients.kernel = measured(images.front());
   for (const ImageFile& initrd : std::span(images).subspan(1))

@@ -24,6 +24,7 @@ constexpr std::uint64_t default_memory_mib = 256;                     // as `ash
 constexpr std::uint64_t max_upload_bytes = std::uint64_t{1} << 40;
 constexpr std::array<std::string_view, 2> decision_words = {"allow", "deny"};
 constexpr std::array<std::string_view, 2> type_words = {"pv", "pvh"};
+constexpr std::array<std::string_view, 3> vtpm_words = {"none", "1.2", "2.0"};
 constexpr std::array<std::string_view, 5> peer_keys = {"as", "domain", "uuid", "uid", "boot"};
 
 /// Reads the keys of one [[case]].
@@ -172,6 +173,8 @@ private:
     configuration.max_memory_kib =
         fields_.number("max_memory_mib", memory_mib, max_case_memory_mib).value_or(memory_mib) *
         kib_per_mib;
+    if (const auto vtpm = fields_.word("vtpm", vtpm_words))
+      configuration.vtpm = *measure::vtpm_from_text(vtpm->text);
     facts.command_line = command_line();
     facts.kernel = image(fields_.text("kernel"), "kernel");
     for (const Word& initrd : fields_.texts("initrds").value_or(std::vector<Word>()))

@@ -132,6 +132,23 @@ void check_limits(const GuestConditions& limits, const GuestFacts& guest, Condit
     });
 }
 
+void check_vtpm(const GuestConditions& wanted, measure::Vtpm vtpm, Conditions& conditions) {
+  if (vtpm == measure::Vtpm::none) {
+    conditions.expect(wanted.vtpm != VtpmUse::required, [] {
+      return std::string("the guest is to have no vTPM and its vtpm is \"required\"");
+    });
+    return;
+  }
+  conditions.expect(wanted.vtpm != VtpmUse::forbidden, [] {
+    return std::string("the guest is to have a vTPM and its vtpm is \"forbidden\"");
+  });
+  if (wanted.vtpm_versions)
+    conditions.expect(contains(*wanted.vtpm_versions, measure::to_string(vtpm)), [&] {
+      return fmt::format("the vTPM version {} is none of its vtpm_versions",
+                         measure::to_string(vtpm));
+    });
+}
+
 void check_guest(const Model& model, const Rule& rule, const GuestFacts& guest,
                  Conditions& conditions) {
   const GuestConditions& wanted = *rule.guest;
@@ -158,6 +175,8 @@ void check_guest(const Model& model, const Rule& rule, const GuestFacts& guest,
   if (wanted.command_line_parameters)
     check_parameters(rule, guest.command_line, conditions);
   check_limits(wanted, guest, conditions);
+  if (rule.allow)
+    check_vtpm(wanted, configuration.vtpm, conditions);
 }
 
 void check_upload(const Model& model, const UploadConditions& wanted, const UploadFacts& upload,

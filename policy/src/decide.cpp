@@ -26,6 +26,7 @@ Decision denial(const Requester* requester, std::string reason) {
           .rule = {},
           .where = {},
           .reason = std::move(reason),
+          .vtpm_profile = {},
           .trace = {}};
 }
 
@@ -98,6 +99,9 @@ Decision decide(const Model& model, const Request& request) {
       decision.allowed = rule.allow;
       decision.rule = rule.name;
       decision.where = rule.where;
+      if (rule.allow && rule.guest && request.guest &&
+          request.guest->configuration.vtpm != measure::Vtpm::none)
+        decision.vtpm_profile = rule.guest->vtpm_profile;
       decision.reason =
           fmt::format("rule \"{}\" {} this", rule.name, rule.allow ? "allows" : "denies");
       return decision;

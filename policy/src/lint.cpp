@@ -29,12 +29,21 @@ bool restricts(const UploadConditions& upload) {
   return restricts(upload.images) || upload.max_mib;
 }
 
-/// Does the rule decide every request of this requester with this verb?
-bool decides_all(const Rule& rule, const Requester& requester, Verb verb) {
+/// Does `earlier` take every guest, as far as its vTPM goes, that `rule` could take?
+bool covers_vtpms_of(const Rule& earlier, const Rule& rule) {
+  const GuestConditions& wide = *earlier.guest;
+  if (!earlier.allow || (wide.vtpm == VtpmUse::allowed && !restricts(wide.vtpm_versions)))
+    return true;
+  return rule.allow && rule.guest && wide.vtpm == rule.guest->vtpm &&
+         !restricts(wide.vtpm_versions);
+}
+
+/// Does the rule decide every request of this requester with this verb that `later` could match?
+bool decides_all(const Rule& rule, const Rule& later, const Requester& requester, Verb verb) {
   if (!contains(rule.requesters, requester.name) || !contains(rule.verbs, to_string(verb)))
     return false;
   if (verb == Verb::create && rule.guest)
-    return !restricts(*rule.guest);
+    return !restricts(*rule.guest) && covers_vtpms_of(rule, later);
   if (verb == Verb::upload && rule.upload)
     return !restricts(*rule.upload);
   return true;
@@ -46,7 +55,7 @@ const Rule* earlier_rule(const Model& model, const Rule& rule, const Requester& 
   for (const Rule& earlier : model.rules) {
     if (&earlier == &rule)
       return nullptr;
-    if (decides_all(earlier, requester, verb))
+    if (decides_all(earlier, rule, requester, verb))
       return &earlier;
   }
   return nullptr;

@@ -69,6 +69,8 @@ const char* to_string(Verb verb) {
     return "images";
   case Verb::policy_show:
     return "policy-show";
+  case Verb::host:
+    return "host";
   case Verb::policy_reload:
     return "policy-reload";
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ashlar/measure/digest.hpp"
+#include "ashlar/measure/pcr_profile.hpp"
 #include "ashlar/policy/policy.hpp"
 #include "ashlar/policy/request.hpp"
 
@@ -19,7 +20,7 @@ namespace ashlar::policy {
 inline constexpr std::array<Verb, verb_count> all_verbs = {
     Verb::create,  Verb::upload, Verb::list,        Verb::info,          Verb::measurement,
     Verb::destroy, Verb::pause,  Verb::unpause,     Verb::shutdown,      Verb::reboot,
-    Verb::console, Verb::images, Verb::policy_show, Verb::policy_reload,
+    Verb::console, Verb::images, Verb::policy_show, Verb::policy_reload, Verb::host,
 };
 
 /// A word of the file and where it stands.
@@ -75,6 +76,9 @@ struct Requester {
   Quota quota;
 };
 
+/// May a guest have a vTPM?
+enum class VtpmUse { forbidden, allowed, required };
+
 /// [rule.guest]: conditions on a create request. An absent one does not restrict.
 struct GuestConditions {
   std::optional<Choice> names; // globs
@@ -86,6 +90,9 @@ struct GuestConditions {
   std::optional<std::uint64_t> max_vcpus;
   std::optional<std::uint64_t> max_memory_mib;
   std::optional<std::uint64_t> max_initrds;
+  VtpmUse vtpm = VtpmUse::forbidden; // allow rules: what is not said is not allowed
+  std::optional<Choice> vtpm_versions;
+  measure::Profile vtpm_profile = measure::Profile::uapi;
 };
 
 /// [rule.upload]: conditions on an upload request.

@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::array<std::string_view, 2> effect_words = {"allow", "deny"};
 constexpr std::array<std::string_view, 2> type_words = {"pv", "pvh"};
+constexpr std::array<std::string_view, 3> vtpm_words = {"forbidden", "allowed", "required"};
+constexpr std::array<std::string_view, 2> vtpm_version_words = {"1.2", "2.0"};
+constexpr std::array<std::string_view, 3> profile_words = {"uapi", "grub", "pv-grub"};
 constexpr std::uint64_t max_vcpus_value = 4096;
 constexpr std::uint64_t max_initrds_value = 32;
 
@@ -74,6 +77,42 @@ void check_deny(Fields& fields) {
   check_not_empty(fields, "command_line_parameters");
 }
 
+/// A TPM 2.0 has banks that pv-grub's convention leaves out: a guest could extend them itself.
+void check_profile(Fields& fields, const GuestConditions& guest) {
+  const Entry* profile = fields.entry("vtpm_profile");
+  if (guest.vtpm_profile != measure::Profile::pv_grub)
+    return;
+  if (!guest.vtpm_versions || contains(*guest.vtpm_versions, "2.0"))
+    fields.error(profile->where, "the profile \"pv-grub\" is for a TPM 1.2 alone: write "
+                                 "vtpm_versions = [\"1.2\"], or another profile");
+}
+
+void read_vtpm(Fields& fields, GuestConditions& guest, bool allow) {
+  if (const auto use = fields.word("vtpm", vtpm_words))
+    guest.vtpm =
+        static_cast<VtpmUse>(std::ranges::find(vtpm_words, use->text) - vtpm_words.begin());
+  guest.vtpm_versions = fields.choice("vtpm_versions");
+  check_words(fields, guest.vtpm_versions, "vtpm_versions", vtpm_version_words);
+  check_not_empty(fields, "vtpm_versions");
+  if (const auto profile = fields.word("vtpm_profile", profile_words))
+    guest.vtpm_profile = static_cast<measure::Profile>(
+        std::ranges::find(profile_words, profile->text) - profile_words.begin());
+  if (!allow) {
+    for (const std::string_view key : {"vtpm", "vtpm_versions", "vtpm_profile"})
+      check_no_limit(fields, key);
+    return;
+  }
+  check_profile(fields, guest);
+  if (guest.vtpm != VtpmUse::forbidden)
+    return;
+  for (const std::string_view key : {"vtpm_versions", "vtpm_profile"})
+    if (const Entry* entry = fields.entry(key); entry != nullptr)
+      fields.error(entry->where, fmt::format("\"{}\" in {} means nothing while its vtpm is "
+                                             "\"forbidden\": write vtpm = \"allowed\" or "
+                                             "\"required\", or delete it",
+                                             key, fields.what()));
+}
+
 GuestConditions read_guest(Fields fields, bool allow) {
   GuestConditions guest;
   guest.names = fields.choice("names");
@@ -85,6 +124,7 @@ GuestConditions read_guest(Fields fields, bool allow) {
   guest.max_vcpus = fields.number("max_vcpus", 1, max_vcpus_value);
   guest.max_memory_mib = fields.number("max_memory_mib", 1, max_mib_value);
   guest.max_initrds = fields.number("max_initrds", 0, max_initrds_value);
+  read_vtpm(fields, guest, allow);
   check_words(fields, guest.types, "types", type_words);
   check_not_empty(fields, "names");
   check_not_empty(fields, "types");

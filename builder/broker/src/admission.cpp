@@ -179,7 +179,7 @@ Result<Domain> make_draft(const GuestRequest& request, const policy::Policy& pol
   draft.leave_paused = request.leave_paused;
   draft.rule = decision.rule;
   if (request.configuration.vtpm != measure::Vtpm::none)
-    draft.vtpm_profile = measure::Profile::uapi; // until the policy chooses
+    draft.vtpm_profile = decision.vtpm_profile;
   draft.policy_digest = policy.digest();
   draft.record.requester = decision.requester;
   if (request.uuid) {

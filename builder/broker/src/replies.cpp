@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "ashlar/base/bytes.hpp"
+#include "ashlar/request/configuration.hpp"
 
 namespace ashlar::broker {
 
@@ -54,17 +55,16 @@ ashlar_v1_StopAction wire_action(measure::StopAction action) {
   return ashlar_v1_StopAction_STOP_ACTION_UNSPECIFIED;
 }
 
-measure::StopAction stop_action(ashlar_v1_StopAction action, measure::StopAction usual) {
-  switch (action) {
-  case ashlar_v1_StopAction_STOP_ACTION_DESTROY:
-    return measure::StopAction::destroy;
-  case ashlar_v1_StopAction_STOP_ACTION_RESTART:
-    return measure::StopAction::restart;
-  case ashlar_v1_StopAction_STOP_ACTION_PRESERVE:
-    return measure::StopAction::preserve;
-  default:
-    return usual;
+ashlar_v1_VtpmVersion wire_vtpm(measure::Vtpm vtpm) {
+  switch (vtpm) {
+  case measure::Vtpm::none:
+    return ashlar_v1_VtpmVersion_VTPM_VERSION_NONE;
+  case measure::Vtpm::tpm12:
+    return ashlar_v1_VtpmVersion_VTPM_VERSION_1_2;
+  case measure::Vtpm::tpm20:
+    return ashlar_v1_VtpmVersion_VTPM_VERSION_2_0;
   }
+  return ashlar_v1_VtpmVersion_VTPM_VERSION_UNSPECIFIED;
 }
 
 ashlar_v1_DomainState wire_state(const std::optional<xen::DomainStatus>& status) {
@@ -87,6 +87,9 @@ void set_domain(ashlar_v1_Domain& out, const Domain& domain) {
   out.memory_kib = configuration.memory_kib;
   out.max_memory_kib = configuration.max_memory_kib;
   ipc::set_text(out.requester, domain.record.requester);
+  out.vtpm = wire_vtpm(configuration.vtpm);
+  if (domain.vtpm_profile)
+    ipc::set_text(out.vtpm_profile, measure::to_string(*domain.vtpm_profile));
 }
 
 void set_all(ashlar_v1_Domain& out, const Domain& domain) {
@@ -147,7 +150,8 @@ ipc::Response image_reply(std::uint32_t id, const Image& image, const std::strin
 }
 
 ipc::Response domain_reply(std::uint32_t id, const Domain& domain,
-                           const std::optional<xen::DomainStatus>& status, bool all) {
+                           const std::optional<xen::DomainStatus>& status, const Domain* vtpm,
+                           bool all) {
   ipc::Response response = reply(id, ashlar_v1_Response_domain_tag);
   ashlar_v1_Domain& out = response.part.domain;
   set_domain(out, domain);
@@ -155,6 +159,7 @@ ipc::Response domain_reply(std::uint32_t id, const Domain& domain,
   out.serial = domain.record.serial;
   out.started_unix = domain.started_unix;
   out.state = wire_state(status);
+  out.vtpm_domid = vtpm ? vtpm->domid() : 0;
   if (status) {
     out.cpu_time_ns = status->cpu_time_ns;
     out.memory_kib = status->memory_kib;
@@ -197,6 +202,15 @@ ipc::Response event_reply(std::uint32_t id, const measure::Event& event) {
   return response;
 }
 
+ipc::Response host_reply(std::uint32_t id, const tpm::Ack& state) {
+  ipc::Response response = reply(id, ashlar_v1_Response_host_state_tag);
+  ashlar_v1_HostState& host = response.part.host_state;
+  host.pcr = state.pcr;
+  set_fixed(host.sha256, state.value);
+  host.log_events = state.log_events;
+  return response;
+}
+
 Result<UsedImage> used_image(const ashlar_v1_ImageRef& reference, const std::string& what) {
   UsedImage image;
   const std::span<const std::byte> digest = ipc::bytes_of(reference.sha256);
@@ -211,20 +225,7 @@ Result<UsedImage> used_image(const ashlar_v1_ImageRef& reference, const std::str
 
 Result<GuestRequest> guest_request(const ashlar_v1_Create& create) {
   GuestRequest request;
-  measure::DomainConfiguration& configuration = request.configuration;
-  configuration.name = create.name;
-  if (create.type != ashlar_v1_GuestType_GUEST_TYPE_PV &&
-      create.type != ashlar_v1_GuestType_GUEST_TYPE_PVH)
-    return failure(ErrorCode::invalid, "reading the request", "it names no guest type: pv or pvh");
-  configuration.type = create.type == ashlar_v1_GuestType_GUEST_TYPE_PV ? measure::GuestType::pv
-                                                                        : measure::GuestType::pvh;
-  configuration.vcpus = create.vcpus;
-  configuration.memory_kib = create.memory_kib;
-  configuration.max_memory_kib =
-      create.max_memory_kib == 0 ? create.memory_kib : create.max_memory_kib;
-  configuration.on_poweroff = stop_action(create.on_poweroff, measure::StopAction::destroy);
-  configuration.on_reboot = stop_action(create.on_reboot, measure::StopAction::restart);
-  configuration.on_crash = stop_action(create.on_crash, measure::StopAction::destroy);
+  request.configuration = TRY(ashlar::request::configuration_of(create));
   if (create.uuid.size != 0) {
     const std::span<const std::byte> bytes = ipc::bytes_of(create.uuid);
     measure::Uuid uuid{};

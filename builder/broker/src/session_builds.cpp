@@ -88,7 +88,8 @@ Status Session::submit(std::uint32_t id, const GuestRequest& request, const poli
         log::notice("{}: domain {} ({}) is built and recorded: record {}, rule \"{}\"", name_,
                     (*built)->domid(), (*built)->name(), (*built)->record.serial, (*built)->rule);
         const auto status = services_.hypervisor.domain((*built)->domid());
-        send(domain_reply(id, **built, status ? *status : std::nullopt, true));
+        send(domain_reply(id, **built, status ? *status : std::nullopt,
+                          services_.domains.find_vtpm_of((*built)->record.serial), true));
         send(done_reply(id));
       }));
   log::notice("{}: build of \"{}\" begins (rule \"{}\")", name_, name, decision.rule);

@@ -59,6 +59,10 @@ const UsedImage* use_of(const Domain& domain, const ImageHandle& image) {
   return initrd == domain.initrds.end() ? nullptr : &*initrd;
 }
 
+const Domain* vtpm_of(const Services& services, const Domain& domain) {
+  return services.domains.find_vtpm_of(domain.record.serial);
+}
+
 std::string no_rule_for(policy::Verb verb) {
   return fmt::format("no rule allows you to {}", policy::to_string(verb));
 }
@@ -129,6 +133,9 @@ Status Session::dispatch(const ipc::Request& request) {
     break;
   case ashlar_v1_Request_policy_reload_tag:
     reload_policy(id);
+    break;
+  case ashlar_v1_Request_host_tag:
+    host(id);
     break;
   default:
     send(failure_reply(id,
@@ -217,7 +224,7 @@ void Session::list(std::uint32_t id) {
     for (const xen::DomainStatus& candidate : *statuses)
       if (candidate.domid == domid && candidate.uuid == domain.uuid())
         status = candidate;
-    send(domain_reply(id, domain, status, false));
+    send(domain_reply(id, domain, status, vtpm_of(services_, domain), false));
   }
   for (const Domain* draft : services_.builds.drafts())
     if (policy->may_see(decision->requester, draft->record.requester))
@@ -233,7 +240,7 @@ void Session::info(std::uint32_t id, const ashlar_v1_DomainRef& reference) {
       services_.hypervisor.domain(domain->domid());
   if (!status)
     return finish(id, std::unexpected(status.error()));
-  send(domain_reply(id, *domain, *status, true));
+  send(domain_reply(id, *domain, *status, vtpm_of(services_, *domain), true));
   send(done_reply(id));
 }
 
@@ -322,6 +329,25 @@ void Session::show_policy(std::uint32_t id) {
       send(text);
     }
   send(done_reply(id));
+}
+
+void Session::host(std::uint32_t id) {
+  if (!allowed(id, policy::Verb::host))
+    return;
+  // One at a time: the TPM Manager's attention belongs to records.
+  if (host_asked_)
+    return finish(id, failure(ErrorCode::busy, "asking what the hardware TPM holds",
+                              "this connection waits for an answer already"));
+  host_asked_ = true;
+  services_.manager.query([this, id, alive = std::weak_ptr(alive_)](const Result<tpm::Ack>& state) {
+    if (alive.expired())
+      return;
+    host_asked_ = false;
+    if (!state)
+      return finish(id, std::unexpected(state.error()));
+    send(host_reply(id, *state));
+    send(done_reply(id));
+  });
 }
 
 void Session::reload_policy(std::uint32_t id) {

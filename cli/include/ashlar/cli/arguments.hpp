@@ -24,6 +24,7 @@ enum class Verb {
   console,
   domid,
   images,
+  host,
   policy_show,
   policy_reload,
   policy_check,

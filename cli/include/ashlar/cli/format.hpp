@@ -42,6 +42,10 @@ struct PolicyFile {
 [[nodiscard]] nlohmann::ordered_json policy_json(const std::vector<PolicyFile>& files,
                                                  const ashlar_v1_PolicyState& state);
 
+/// What the machine's TPM says of all records since boot.
+[[nodiscard]] std::string host_text(const ashlar_v1_HostState& state);
+[[nodiscard]] nlohmann::ordered_json host_json(const ashlar_v1_HostState& state);
+
 [[nodiscard]] std::string version_text(const ashlar_v1_Welcome& welcome);
 [[nodiscard]] nlohmann::ordered_json version_json(const ashlar_v1_Welcome& welcome);
 

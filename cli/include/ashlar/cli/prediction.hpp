@@ -29,10 +29,6 @@ struct BuilderFacts {
   std::optional<std::string> policy_digest; // 64 hexadecimal digits
 };
 
-/// The configuration that the builder measures for a request: what the request leaves open has the
-/// builder's defaults. Errors: internal (a request without a type).
-[[nodiscard]] Result<measure::DomainConfiguration> configuration_of(const ashlar_v1_Create& create);
-
 /// The events of a build of `create` from `images`: the kernel, then the initrds in load order.
 /// Errors: as measure::make_events.
 [[nodiscard]] Result<std::vector<measure::Event>>

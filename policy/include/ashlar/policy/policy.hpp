@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ashlar/base/result.hpp"
+#include "ashlar/measure/pcr_profile.hpp"
 #include "ashlar/policy/request.hpp"
 
 namespace ashlar::policy {
@@ -54,6 +55,8 @@ struct Decision {
   std::string rule;      // name of the rule that decided; empty: no rule matched, so denied
   Location where;        // of that rule
   std::string reason;    // one sentence for the requester, without facts about other requesters
+  /// Which PCRs of the guest's vTPM are extended; there if it is allowed and has one.
+  std::optional<measure::Profile> vtpm_profile;
   /// Every rule that was considered, up to the one that decided: for admins only, since it names
   /// rules that are for others.
   std::vector<RuleTrace> trace;

@@ -41,8 +41,9 @@ enum class Verb {
   images,
   policy_show,
   policy_reload,
+  host,
 };
-inline constexpr std::size_t verb_count = 14;
+inline constexpr std::size_t verb_count = 15;
 [[nodiscard]] const char* to_string(Verb verb); // "policy-show"
 
 struct ImageFacts {

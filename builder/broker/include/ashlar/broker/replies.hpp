@@ -8,6 +8,7 @@
 #include "ashlar/broker/admission.hpp"
 #include "ashlar/broker/domain.hpp"
 #include "ashlar/ipc/message.hpp"
+#include "ashlar/tpm/message.hpp"
 #include "ashlar/xen/hypervisor.hpp"
 
 namespace ashlar::broker {
@@ -19,11 +20,15 @@ namespace ashlar::broker {
                                            std::uint64_t done = 0, std::uint64_t total = 0);
 [[nodiscard]] ipc::Response image_reply(std::uint32_t id, const Image& image,
                                         const std::string& label);
-/// `status`: what Xen says of it now; `all`: with the fields that only `info` shows.
+/// `status`: what Xen says of it now; `vtpm`: its vTPM's domain, null for none; `all`: with the
+/// fields that only `info` shows.
 [[nodiscard]] ipc::Response domain_reply(std::uint32_t id, const Domain& domain,
-                                         const std::optional<xen::DomainStatus>& status, bool all);
+                                         const std::optional<xen::DomainStatus>& status,
+                                         const Domain* vtpm, bool all);
 /// A draft that is being built.
 [[nodiscard]] ipc::Response draft_reply(std::uint32_t id, const Domain& draft);
+/// What the TPM Manager acknowledged of the hardware PCR.
+[[nodiscard]] ipc::Response host_reply(std::uint32_t id, const tpm::Ack& state);
 [[nodiscard]] ipc::Response record_reply(std::uint32_t id, const Domain& domain);
 [[nodiscard]] ipc::Response event_reply(std::uint32_t id, const measure::Event& event);
 

@@ -57,6 +57,7 @@ private:
   void images(std::uint32_t id);
   void show_policy(std::uint32_t id);
   void reload_policy(std::uint32_t id);
+  void host(std::uint32_t id);
   void cancel(std::uint32_t id, std::uint32_t target);
   /// Answers a refusal itself; gives nothing then.
   [[nodiscard]] std::optional<policy::Decision> allowed(std::uint32_t id, policy::Verb verb);
@@ -111,6 +112,9 @@ private:
   std::optional<Upload> upload_;
   std::map<std::uint32_t, Builds::Id> builds_;                 // by request id
   std::map<std::uint32_t, std::unique_ptr<Console>> consoles_; // by request id
+  bool host_asked_ = false;
+  /// Answers of the TPM Manager may come when this is gone.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 } // namespace ashlar::broker

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/request/configuration.hpp"
+
+namespace ashlar::request {
+
+namespace {
+
+constexpr const char* doing = "reading the request";
+
+measure::StopAction stop_action(ashlar_v1_StopAction action, measure::StopAction usual) {
+  switch (action) {
+  case ashlar_v1_StopAction_STOP_ACTION_DESTROY:
+    return measure::StopAction::destroy;
+  case ashlar_v1_StopAction_STOP_ACTION_RESTART:
+    return measure::StopAction::restart;
+  case ashlar_v1_StopAction_STOP_ACTION_PRESERVE:
+    return measure::StopAction::preserve;
+  default:
+    return usual;
+  }
+}
+
+Result<measure::GuestType> guest_type(ashlar_v1_GuestType type) {
+  switch (type) {
+  case ashlar_v1_GuestType_GUEST_TYPE_PV:
+    return measure::GuestType::pv;
+  case ashlar_v1_GuestType_GUEST_TYPE_PVH:
+    return measure::GuestType::pvh;
+  default:
+    return failure(ErrorCode::invalid, doing, "it names no guest type: pv or pvh");
+  }
+}
+
+// A version that is not known must not become none: the guest would lack what was asked for.
+Result<measure::Vtpm> vtpm(ashlar_v1_VtpmVersion version) {
+  switch (version) {
+  case ashlar_v1_VtpmVersion_VTPM_VERSION_UNSPECIFIED:
+  case ashlar_v1_VtpmVersion_VTPM_VERSION_NONE:
+    return measure::Vtpm::none;
+  case ashlar_v1_VtpmVersion_VTPM_VERSION_1_2:
+    return measure::Vtpm::tpm12;
+  case ashlar_v1_VtpmVersion_VTPM_VERSION_2_0:
+    return measure::Vtpm::tpm20;
+  default:
+    return failure(ErrorCode::invalid, doing, "it names no version of a vTPM: 1.2 or 2.0");
+  }
+}
+
+} // namespace
+
+Result<measure::DomainConfiguration> configuration_of(const ashlar_v1_Create& create) {
+  measure::DomainConfiguration configuration;
+  configuration.name = create.name;
+  configuration.type = TRY(guest_type(create.type));
+  configuration.vcpus = create.vcpus;
+  configuration.memory_kib = create.memory_kib;
+  configuration.max_memory_kib =
+      create.max_memory_kib == 0 ? create.memory_kib : create.max_memory_kib;
+  configuration.on_poweroff = stop_action(create.on_poweroff, measure::StopAction::destroy);
+  configuration.on_reboot = stop_action(create.on_reboot, measure::StopAction::restart);
+  configuration.on_crash = stop_action(create.on_crash, measure::StopAction::destroy);
+  configuration.vtpm = TRY(vtpm(create.vtpm));
+  return configuration;
+}
+
+} // namespace ashlar::request
