@@ -18,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 // Relative paths are below this domain's own /local/domain/N.
 const std::string own = "device/vtpm/0";
+constexpr const char* no_device = "xenstore has no device/vtpm/0: was the guest built with a vTPM?";
 
 class Frontend final : public TpmifFrontend {
 public:
@@ -126,6 +127,13 @@ private:
 
 } // namespace
 
+Result<std::string> tpmif_device_version() {
+  const DeviceStore store = TRY(DeviceStore::open());
+  if (!store.read(own + "/backend"))
+    return failure(ErrorCode::not_found, "looking for this domain's vTPM device", no_device);
+  return store.read(own + "/version").value_or("");
+}
+
 Result<std::unique_ptr<TpmifFrontend>> TpmifFrontend::connect(std::chrono::milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
   const std::string doing = "opening this domain's vTPM device";
@@ -133,8 +141,7 @@ Result<std::unique_ptr<TpmifFrontend>> TpmifFrontend::connect(std::chrono::milli
   const auto backend = store.read(own + "/backend");
   const auto backend_domid = store.read_number(own + "/backend-id");
   if (!backend || !backend_domid)
-    return failure(ErrorCode::not_found, doing,
-                   "xenstore has no device/vtpm/0: was the guest built with a vTPM?");
+    return failure(ErrorCode::not_found, doing, no_device);
   EventChannels events = TRY(open_event_channels());
   GrantShares shares(xengntshr_open(nullptr, 0));
   if (!shares)

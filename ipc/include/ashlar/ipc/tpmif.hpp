@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "ashlar/base/result.hpp"
@@ -51,6 +52,10 @@ public:
   /// are gone: nothing works any more).
   [[nodiscard]] virtual Status turn() = 0;
 };
+
+/// What the builder says of this domain's own device vtpm/0: "1.2" or "2.0"; empty where it is no
+/// TPM, but the TPM Manager's door. Errors: not_found (no such device).
+[[nodiscard]] Result<std::string> tpmif_device_version();
 
 /// This domain's own device vtpm/0, as a user of it.
 class TpmifFrontend {
