@@ -16,6 +16,9 @@ APPLIANCE_MODULES = ("xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", 
 MODULE_PARAMETERS = {"xen-gntalloc": "limit=32768"}
 TOOLSTACK_MODULES = APPLIANCE_MODULES
 SERVICE_MODULES = APPLIANCE_MODULES
+# What a guest needs for its vTPM: 1.2 by Linux' own driver, 2.0 by the agent and the proxy driver.
+GUEST_KERNELS = ("6.1-cloud", "6.12-cloud")
+GUEST_MODULES = {"1.2": ("xen-tpmfront",), "2.0": ("xen-evtchn", "xen-gntalloc", "tpm_vtpm_proxy")}
 
 BUILDER_SETTINGS = """\
 policy_directory = "/etc/ashlar/policy.d"
@@ -225,9 +228,30 @@ def write_toolstack(target, build, files, demo=None, extra_programs=None):
     return archive.write(target)
 
 
-def write_guest(target, extra=None):
-    """Writes a small guest's initramfs; `extra` (path -> text) makes it differ from others."""
+def write_vtpm(target, build):
+    """Writes the initramfs of a vTPM's domain."""
+    return write_service(target, build, Service(Path("tpm/vtpm/ashlar-vtpm")))
+
+
+def _add_vtpm_agent(archive, build):
+    archive.program("/usr/sbin/ashlar-vtpm-agent",
+                    contents.without_debug_information(build / "tpm/agent/ashlar-vtpm-agent"))
+    for flavour in GUEST_KERNELS:
+        for version, names in GUEST_MODULES.items():
+            release = kernel(flavour).release
+            files = kernel(flavour).modules(names)
+            for file in files:
+                archive.file(f"/usr/lib/modules/{release}/{file.name}", file)
+            archive.file(f"/etc/modules-{version}-{release}",
+                         "".join(f"/usr/lib/modules/{release}/{file.name}\n" for file in files))
+
+
+def write_guest(target, extra=None, build=None):
+    """Writes a small guest's initramfs; `extra` (path -> text) makes it differ from others, `build`
+    adds what it needs to use a vTPM."""
     archive = contents.skeleton()
+    if build:
+        _add_vtpm_agent(archive, build)
     archive.program("/init", HERE / "guest" / "init")
     # Before busybox, whose own links would only signal process 1.
     for name in ("poweroff", "reboot"):

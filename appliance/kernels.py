@@ -2,6 +2,7 @@
 """Debian's kernels for the images: downloaded as packages and unpacked, never installed."""
 
 import json
+import lzma
 import re
 import shutil
 import subprocess
@@ -28,12 +29,16 @@ class Kernel:
         self.release = self.image.name.removeprefix("vmlinuz-")
 
     def module(self, name):
-        """The file of a module; dashes and underscores in names mean the same."""
+        """The file of a module, unpacked; dashes and underscores in names mean the same."""
         wanted = name.replace("-", "_")
-        for path in (self.directory / "lib" / "modules" / self.release).rglob("*.ko"):
-            if path.stem.replace("-", "_") == wanted:
+        for path in (self.directory / "lib" / "modules" / self.release).rglob("*.ko*"):
+            if path.name.split(".")[0].replace("-", "_") != wanted:
+                continue
+            if path.suffix == ".ko":
                 return path
-        raise SystemExit(f"kernel {self.release} has no uncompressed module {name}")
+            if path.suffix == ".xz":
+                return _unpacked(path)
+        raise SystemExit(f"kernel {self.release} has no module {name}")
 
     def modules(self, names):
         """Module files in load order: each after all that its modinfo says it depends on."""
@@ -46,6 +51,16 @@ class Kernel:
                 if file not in ordered:
                     ordered.append(file)
         return ordered
+
+
+def _unpacked(path):
+    """A module without its compression, beside it: kernels refuse modules that are packed otherwise."""
+    target = path.with_suffix("")
+    if not target.exists():
+        fresh = target.with_suffix(".new")
+        fresh.write_bytes(lzma.decompress(path.read_bytes()))
+        fresh.rename(target)
+    return target
 
 
 def fetch():

@@ -37,6 +37,7 @@ class Images:
         self.kernels["truncated"] = self._edited("truncated", lz4, lambda b: b[:TRUNCATED_BYTES])
         self.initrds = {
             "guest": images.write_guest(self.folder / "guest"),
+            "tpm-guest": images.write_guest(self.folder / "tpm-guest", build=build),
             "extra-1": images.write_extra_initrd(self.folder / "extra-1", {"/extra-1": "one"}),
             "extra-2": images.write_extra_initrd(self.folder / "extra-2", {"/extra-2": "two"}),
         }
@@ -53,7 +54,13 @@ class Images:
     @functools.cache
     def tpm_manager(self):
         """The initramfs of the TPM Manager's domain."""
-        return images.write_tpm_manager(self.folder / "tpm-manager", self.build, [])
+        approved = (sha256(self.kernels["pv"]), sha256(self.vtpm()))
+        return images.write_tpm_manager(self.folder / "tpm-manager", self.build, [approved])
+
+    @functools.cache
+    def vtpm(self):
+        """The initramfs of vTPM domains."""
+        return images.write_vtpm(self.folder / "vtpm", self.build)
 
     def policies(self, toolstack):
         """The tests' policy files, with the digests of these images and of `toolstack`.
@@ -62,9 +69,10 @@ class Images:
         """
         known = self.kernels | self.initrds | {
             "toolstack_kernel": self.kernels["pv"], "toolstack_initrd": toolstack,
-            "tpm_manager_initrd": self.tpm_manager()}
+            "tpm_manager_initrd": self.tpm_manager(), "vtpm_initrd": self.vtpm()}
         values = {name.replace("-", "_"): sha256(path) for name, path in known.items()}
         values["toolstack_command_line"] = images.TOOLSTACK_COMMAND_LINE
+        values["vtpm_command_line"] = images.VTPM_COMMAND_LINE
         values["tpm_manager_command_line"] = images.MANAGER_COMMAND_LINE
         return {file.name: string.Template(file.read_text()).substitute(values)
                 for file in sorted(POLICY.glob("*.toml"))}
@@ -107,6 +115,7 @@ def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arg
             policies=made.policies(toolstack) if builder else {},
             service_kernel=made.kernels["pv"] if tpm else None,
             tpm_manager_initrd=made.tpm_manager() if tpm else None,
+            vtpm_initrd=made.vtpm() if tpm else None,
             preload=made.build / preload if preload else None, files=files or {}))
     if not builder:
         dom0_arguments += " ashlar.builder=manual"
