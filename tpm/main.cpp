@@ -14,7 +14,8 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/log.hpp"
 #include "ashlar/base/unique_fd.hpp"
-#include "ashlar/tpm/hardware_tpm.hpp"
+#include "ashlar/tpm/host_tpm.hpp"
+#include "ashlar/tpm/key_store.hpp"
 #include "ashlar/tpm/manager.hpp"
 #include "ashlar/tpm/server.hpp"
 #include "ashlar/tpm/settings.hpp"
@@ -33,6 +34,9 @@ constexpr std::string_view usage =
     "  --pcr N              8 to 15 (default 13): nobody else may extend it\n"
     "  --vtpm-images FILE   a kernel's and an initrd's SHA-256 a line: what vTPMs may be built "
     "from\n"
+    "  --key-store WHERE    directory:DIR: the vTPMs' keys, sealed to the TPM; none (default):\n"
+    "                       until this domain ends\n"
+    "  --seal-pcrs LIST     of 0 to 7 (default 0-4,7): what the keys are sealed to\n"
     "  --run-directory DIR  the journal's, in a tmpfs (default /run/ashlar-tpm-manager)\n"
     "  --help, --version\n";
 
@@ -50,19 +54,30 @@ Result<UniqueFd> open_signals() {
   return fd;
 }
 
+/// Sealed on a disk, or in the tmpfs of the journal for as long as that lives.
+Result<std::unique_ptr<tpm::KeyStore>> open_keys(const tpm::Settings& settings,
+                                                 const tpm::Manager& manager, tpm::Vault& vault) {
+  if (!settings.key_directory.empty())
+    return tpm::KeyStore::open(tpm::open_sealed_key_file(settings.key_directory, vault));
+  const bool fresh = manager.ledger().log().empty();
+  return tpm::KeyStore::open(tpm::open_plain_key_file(settings.run_directory, fresh));
+}
+
 Status run(std::span<const char* const> arguments) {
   constexpr mode_t own = 0700;
   const tpm::Settings settings = TRY(tpm::parse_arguments(arguments));
   if (mkdir(settings.run_directory.c_str(), own) != 0 && errno != EEXIST)
     return errno_failure("creating the directory " + settings.run_directory);
   const UniqueFd signals = TRY(open_signals());
-  std::unique_ptr<tpm::HardwareTpm> hardware = TRY(tpm::open_esys_tpm(settings.tpm, settings.pcr));
+  tpm::HostTpm host = TRY(tpm::open_host_tpm(settings.tpm, settings.pcr, settings.seal_pcrs));
   tpm::ApprovedImages approved;
   if (!settings.vtpm_images.empty())
     approved = TRY(tpm::ApprovedImages::read(settings.vtpm_images));
   const std::unique_ptr<tpm::Manager> manager = TRY(tpm::Manager::start(
-      settings.run_directory, settings.pcr, std::move(hardware), std::move(approved)));
-  const std::unique_ptr<tpm::Server> server = TRY(tpm::Server::open(*manager, settings));
+      settings.run_directory, settings.pcr, std::move(host.log), std::move(approved)));
+  const std::unique_ptr<tpm::KeyStore> keys = TRY(open_keys(settings, *manager, *host.vault));
+  const std::unique_ptr<tpm::Server> server =
+      TRY(tpm::Server::open(*manager, *keys, *host.quoter, settings));
   const tpm::Ack status = manager->log_status();
   log::notice("takes records on {}; PCR {} holds {} after {} events", settings.listen, status.pcr,
               to_hex(status.value), status.log_events);

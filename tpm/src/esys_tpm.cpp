@@ -1,57 +1,24 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The hardware TPM through tpm2-tss. Commands and structures: TCG TPM 2.0 Library, part 3.
-#include "ashlar/tpm/hardware_tpm.hpp"
+// The host PCR through tpm2-tss.
 
 #include <tss2/tss2_esys.h>
-#include <tss2/tss2_rc.h>
-#include <tss2/tss2_tcti_device.h>
-#include <tss2/tss2_tcti_swtpm.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
+
+#include "ashlar/tpm/host_tpm.hpp"
+#include "esys.hpp"
+#include "esys_parts.hpp"
 
 namespace ashlar::tpm {
 
 namespace {
 
 using measure::Bank;
-
-// tpm2-tss gives these as macros of C casts.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wold-style-cast"
-void finish(TSS2_TCTI_CONTEXT* tcti) {
-  Tss2_Tcti_Finalize(tcti);
-}
-#pragma GCC diagnostic pop
-
-struct FreeTcti {
-  void operator()(TSS2_TCTI_CONTEXT* tcti) const {
-    finish(tcti);
-    std::free(tcti);
-  }
-};
-using Tcti = std::unique_ptr<TSS2_TCTI_CONTEXT, FreeTcti>;
-
-struct FinishEsys {
-  void operator()(ESYS_CONTEXT* context) const { Esys_Finalize(&context); }
-};
-using Esys = std::unique_ptr<ESYS_CONTEXT, FinishEsys>;
-
-struct FreeAnswer {
-  void operator()(void* memory) const { Esys_Free(memory); }
-};
-template <typename T>
-using Answer = std::unique_ptr<T, FreeAnswer>;
-
-std::unexpected<Error> tss_failure(ErrorCode code, std::string doing, TSS2_RC status) {
-  return failure(code, std::move(doing), fmt::format("{} ({:#x})", Tss2_RC_Decode(status), status));
-}
 
 TPMI_ALG_HASH algorithm_of(Bank bank) {
   switch (bank) {
@@ -74,34 +41,6 @@ std::optional<Bank> bank_of(TPMI_ALG_HASH algorithm) {
 
 bool selects(const TPMS_PCR_SELECTION& selection, std::uint32_t pcr) {
   return pcr / 8 < selection.sizeofSelect && (selection.pcrSelect[pcr / 8] >> (pcr % 8) & 1) != 0;
-}
-
-using InitTcti = TSS2_RC (*)(TSS2_TCTI_CONTEXT*, std::size_t*, const char*);
-
-// The library says how much memory a TCTI wants, and initialises what it is given.
-Result<Tcti> make_tcti(InitTcti init, const std::string& settings, const std::string& doing) {
-  std::size_t size = 0;
-  if (const TSS2_RC status = init(nullptr, &size, settings.c_str()); status != TSS2_RC_SUCCESS)
-    return tss_failure(ErrorCode::io, doing, status);
-  auto* const memory = static_cast<TSS2_TCTI_CONTEXT*>(std::calloc(1, size));
-  if (!memory)
-    return failure(ErrorCode::io, doing, "no memory");
-  if (const TSS2_RC status = init(memory, &size, settings.c_str()); status != TSS2_RC_SUCCESS) {
-    std::free(memory);
-    return tss_failure(ErrorCode::io, doing, status);
-  }
-  return Tcti(memory);
-}
-
-Result<Tcti> open_tcti(const std::string& name, const std::string& doing) {
-  constexpr std::string_view device = "device:";
-  constexpr std::string_view emulator = "swtpm:";
-  if (name.starts_with(device))
-    return make_tcti(Tss2_Tcti_Device_Init, name.substr(device.size()), doing);
-  if (name.starts_with(emulator))
-    return make_tcti(Tss2_Tcti_Swtpm_Init, name.substr(emulator.size()), doing);
-  return failure(ErrorCode::invalid, doing,
-                 "a TPM is named \"device:PATH\" or \"swtpm:host=ADDRESS,port=NUMBER\"");
 }
 
 // The banks of ours in which this PCR is active. Active banks of other algorithms are left alone:
@@ -158,8 +97,8 @@ bool take_digest(PcrValue& value, Bank bank, const TPM2B_DIGEST& digest) {
 
 class EsysTpm final : public HardwareTpm {
 public:
-  EsysTpm(Tcti tcti, Esys esys, std::uint32_t pcr, std::vector<Bank> banks)
-      : tcti_(std::move(tcti)), esys_(std::move(esys)), pcr_(pcr), banks_(std::move(banks)) {}
+  EsysTpm(std::shared_ptr<EsysConnection> esys, std::uint32_t pcr, std::vector<Bank> banks)
+      : esys_(std::move(esys)), pcr_(pcr), banks_(std::move(banks)) {}
 
   [[nodiscard]] std::span<const Bank> banks() const override { return banks_; }
 
@@ -168,7 +107,7 @@ public:
     for (const Bank bank : banks_)
       copy_digest(values.digests[values.count++], bank, digests);
     // ESYS numbers the PCRs' objects as the PCRs themselves; their authorisation value is empty.
-    const TSS2_RC status = Esys_PCR_Extend(esys_.get(), ESYS_TR_PCR0 + pcr_, ESYS_TR_PASSWORD,
+    const TSS2_RC status = Esys_PCR_Extend(esys_->get(), ESYS_TR_PCR0 + pcr_, ESYS_TR_PASSWORD,
                                            ESYS_TR_NONE, ESYS_TR_NONE, &values);
     if (status != TSS2_RC_SUCCESS)
       return tss_failure(ErrorCode::io, fmt::format("extending PCR {} of the TPM", pcr_), status);
@@ -179,7 +118,7 @@ public:
     TPML_PCR_SELECTION* selected = nullptr;
     TPML_DIGEST* digests = nullptr;
     const TPML_PCR_SELECTION wanted = selection();
-    const TSS2_RC status = Esys_PCR_Read(esys_.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+    const TSS2_RC status = Esys_PCR_Read(esys_->get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                          &wanted, nullptr, &selected, &digests);
     if (status != TSS2_RC_SUCCESS)
       return tss_failure(ErrorCode::io, fmt::format("reading PCR {} of the TPM", pcr_), status);
@@ -219,29 +158,26 @@ private:
     return value;
   }
 
-  Tcti tcti_; // outlives esys_, which uses it
-  Esys esys_;
+  std::shared_ptr<EsysConnection> esys_;
   std::uint32_t pcr_;
   std::vector<Bank> banks_;
 };
 
 } // namespace
 
-Result<std::unique_ptr<HardwareTpm>> open_esys_tpm(const std::string& tcti_name,
-                                                   std::uint32_t pcr) {
-  const std::string doing = "opening the TPM " + tcti_name;
+Result<HostTpm> open_host_tpm(const std::string& tcti, std::uint32_t pcr,
+                              std::span<const std::uint32_t> seal_pcrs) {
   if (pcr < first_host_pcr || pcr > last_host_pcr)
     return failure(
-        ErrorCode::invalid, doing,
+        ErrorCode::invalid, "opening the TPM " + tcti,
         fmt::format("PCR {} is not one from {} to {}", pcr, first_host_pcr, last_host_pcr));
-  Tcti tcti = TRY(open_tcti(tcti_name, doing));
-  ESYS_CONTEXT* context = nullptr;
-  if (const TSS2_RC status = Esys_Initialize(&context, tcti.get(), nullptr);
-      status != TSS2_RC_SUCCESS)
-    return tss_failure(ErrorCode::io, doing, status);
-  Esys esys(context);
-  std::vector<Bank> banks = TRY(active_banks(esys.get(), pcr));
-  return std::make_unique<EsysTpm>(std::move(tcti), std::move(esys), pcr, std::move(banks));
+  const std::shared_ptr<EsysConnection> esys = TRY(EsysConnection::open(tcti));
+  std::vector<Bank> banks = TRY(active_banks(esys->get(), pcr));
+  HostTpm tpm;
+  tpm.log = std::make_unique<EsysTpm>(esys, pcr, std::move(banks));
+  tpm.quoter = TRY(make_esys_quoter(esys, pcr));
+  tpm.vault = make_esys_vault(esys, seal_pcrs);
+  return tpm;
 }
 
 } // namespace ashlar::tpm

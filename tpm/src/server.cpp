@@ -19,9 +19,10 @@ constexpr const char* vchan_path = "data/ashlar/tpm-manager";
 
 } // namespace
 
-Result<std::unique_ptr<Server>> Server::open(Manager& manager, const Settings& settings) {
+Result<std::unique_ptr<Server>> Server::open(Manager& manager, KeyStore& keys, Quoter& quoter,
+                                             const Settings& settings) {
   constexpr std::string_view unix_prefix = "unix:";
-  std::unique_ptr<Server> server(new Server(manager, settings));
+  std::unique_ptr<Server> server(new Server(manager, keys, quoter, settings));
   if (settings.listen.starts_with(unix_prefix)) {
     server->listener_ = TRY(ipc::UnixListener::bind(settings.listen.substr(unix_prefix.size())));
     return server;

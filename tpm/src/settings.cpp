@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -13,6 +14,8 @@ namespace ashlar::tpm {
 namespace {
 
 constexpr const char* doing = "reading the command line";
+// Those that the firmware fills and nothing extends later: a key sealed to another would be lost.
+constexpr std::uint32_t last_seal_pcr = 7;
 constexpr std::uint32_t last_domid = 0x7fef; // DOMID_FIRST_RESERVED - 1, xen/include/public/xen.h
 
 Status take_number(std::uint32_t& out, std::string_view key, std::string_view text,
@@ -36,6 +39,39 @@ Status take_listen(std::string& out, std::string_view text) {
   return {};
 }
 
+Status take_key_store(std::string& out, std::string_view text) {
+  constexpr std::string_view directory_prefix = "directory:";
+  out.clear();
+  if (text == "none")
+    return {};
+  if (!text.starts_with(directory_prefix) || text.size() == directory_prefix.size())
+    return failure(
+        ErrorCode::invalid, doing,
+        fmt::format("--key-store must be none or directory:PATH, not \"{}\"", printable(text)));
+  out = text.substr(directory_prefix.size());
+  return {};
+}
+
+/// "0-4,7": numbers and ranges.
+Status take_pcrs(std::vector<std::uint32_t>& out, std::string_view key, std::string_view text) {
+  std::vector<std::uint32_t> pcrs;
+  for (bool more = true; more;) {
+    const std::string_view item = text.substr(0, text.find(','));
+    more = item.size() < text.size();
+    text.remove_prefix(more ? item.size() + 1 : item.size());
+    const std::string_view low = item.substr(0, item.find('-'));
+    std::uint32_t first = 0;
+    TRY(take_number(first, key, low, 0, last_seal_pcr));
+    std::uint32_t last = first;
+    if (low.size() < item.size())
+      TRY(take_number(last, key, item.substr(low.size() + 1), first, last_seal_pcr));
+    for (std::uint32_t pcr = first; pcr <= last; ++pcr)
+      pcrs.push_back(pcr);
+  }
+  out = std::move(pcrs);
+  return {};
+}
+
 Status take(Settings& settings, std::string_view key, std::string_view value) {
   if (key == "--listen")
     return take_listen(settings.listen, value);
@@ -43,6 +79,10 @@ Status take(Settings& settings, std::string_view key, std::string_view value) {
     return take_number(settings.builder_domid, key, value, 0, last_domid);
   if (key == "--pcr")
     return take_number(settings.pcr, key, value, first_host_pcr, last_host_pcr);
+  if (key == "--key-store")
+    return take_key_store(settings.key_directory, value);
+  if (key == "--seal-pcrs")
+    return take_pcrs(settings.seal_pcrs, key, value);
   if (key == "--tpm")
     settings.tpm = value;
   else if (key == "--vtpm-images")

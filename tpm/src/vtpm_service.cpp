@@ -2,159 +2,213 @@
 #include "ashlar/tpm/vtpm_service.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "ashlar/base/log.hpp"
 #include "ashlar/tpm/limits.hpp"
+#include "big_endian.hpp"
 
 namespace ashlar::tpm {
 
 namespace {
 
-// The two sizes that stock vTPMs save: without and with the hash of their NVRAM.
-constexpr std::size_t short_key_bytes = 52;
-constexpr std::size_t long_key_bytes = 64;
+constexpr std::size_t part_bytes = max_vtpm_body_bytes - measurement_part_header_bytes;
 
-std::unexpected<Error> refused(ErrorCode code, std::string why) {
-  return failure(code, "answering a vTPM", std::move(why));
+std::unexpected<Error> denied(std::uint32_t domid, std::string why) {
+  return failure(ErrorCode::denied, fmt::format("serving domain {} as a vTPM", domid),
+                 std::move(why));
 }
 
-VtpmStatus status_of(ErrorCode code) {
-  switch (code) {
+VtpmResponse refusal(VtpmStatus status) {
+  return VtpmResponse{status, {}};
+}
+
+/// The vTPM is told a status word only; people find the reason in the log.
+VtpmResponse refusal(const Error& error) {
+  log::warning("a vTPM's request failed: {}", error.message());
+  switch (error.code) {
   case ErrorCode::denied:
-    return VtpmStatus::denied;
+    return refusal(VtpmStatus::denied);
   case ErrorCode::invalid:
-  case ErrorCode::limit:
-    return VtpmStatus::bad_parameter;
-  case ErrorCode::unsupported:
-    return VtpmStatus::bad_ordinal;
-  case ErrorCode::not_found:
-    return VtpmStatus::no_key;
+    return refusal(VtpmStatus::bad_parameter);
   default:
-    return VtpmStatus::failed;
+    return refusal(VtpmStatus::failed);
   }
 }
 
-Status require_empty(std::span<const std::byte> body) {
-  if (body.empty())
-    return {};
-  return refused(ErrorCode::invalid, fmt::format("{} bytes follow the header", body.size()));
+VtpmResponse done(std::vector<std::byte> body = {}) {
+  return VtpmResponse{VtpmStatus::success, std::move(body)};
 }
 
-std::uint32_t read_offset(std::span<const std::byte> body) {
-  std::uint32_t offset = 0;
-  for (const std::byte byte : body)
-    offset = (offset << 8) | std::to_integer<std::uint32_t>(byte);
-  return offset;
+KeyOwner owner_of(const measure::Record& guest) {
+  return KeyOwner{.uuid = guest.uuid, .requester = guest.requester};
+}
+
+/// A request for the hardware TPM itself, which the stock manager passes on. Answered as a TPM
+/// answers a command that it has not, so that the stock client understands.
+std::optional<std::vector<std::byte>> answer_to_pass_through(std::span<const std::byte> packet) {
+  constexpr std::uint16_t first_command_tag = 0x00c1;
+  constexpr std::uint16_t last_command_tag = 0x00c3;
+  constexpr std::uint16_t tag_distance = 3; // from a command's tag to that of its answer
+  if (packet.size() < vtpm_header_bytes)
+    return std::nullopt;
+  const auto tag = get_big_endian<std::uint16_t>(packet, 0);
+  if (tag < first_command_tag || tag > last_command_tag)
+    return std::nullopt;
+  std::vector<std::byte> out;
+  put_big_endian(out, static_cast<std::uint16_t>(tag + tag_distance));
+  put_big_endian(out, static_cast<std::uint32_t>(vtpm_header_bytes));
+  put_big_endian(out, static_cast<std::uint32_t>(VtpmStatus::bad_ordinal));
+  return out;
 }
 
 } // namespace
 
-Result<const Binding*> VtpmService::binding_of(std::uint32_t domid) const {
+Result<VtpmService::Asker> VtpmService::find_asker(std::uint32_t domid) const {
   const LogEvent* vtpm = manager_.ledger().find_domid(domid);
-  const Binding* binding = vtpm ? manager_.bindings().of_vtpm(vtpm->serial) : nullptr;
-  if (!binding)
-    return refused(ErrorCode::denied,
-                   fmt::format("domain {} is not the vTPM of a guest that lives", domid));
-  return binding;
+  if (!vtpm)
+    return denied(domid, "no record of it holds: the builder has not built it, or has revoked it");
+  Asker asker;
+  asker.binding = manager_.bindings().of_vtpm(vtpm->serial);
+  if (!asker.binding)
+    return denied(domid, fmt::format("its record {} is bound to no guest", vtpm->serial));
+  // Once more: the list may be another one since the binding was taken.
+  if (!manager_.approved().contains(TRY(measure::decode(vtpm->encoded))))
+    return denied(domid, "it is built from a kernel and initrd that are not among the approved "
+                         "ones (--vtpm-images)");
+  asker.guest = manager_.ledger().find(asker.binding->guest_serial);
+  if (!asker.guest || asker.guest->revoked)
+    return denied(domid,
+                  fmt::format("its guest's record {} is revoked", asker.binding->guest_serial));
+  asker.record = TRY(measure::decode(asker.guest->encoded));
+  return asker;
+}
+
+Result<VtpmService::Asker> VtpmService::find_connected(std::uint32_t domid) const {
+  const auto open = open_.find(domid);
+  if (open == open_.end())
+    return denied(domid, "it has no connection");
+  Asker asker = TRY(find_asker(domid));
+  if (asker.binding->vtpm_serial != open->second)
+    return denied(domid, "its connection is that of an earlier domain with its number");
+  return asker;
 }
 
 Status VtpmService::connected(std::uint32_t frontend_domid) {
-  const Binding* binding = TRY(binding_of(frontend_domid));
-  log::info("domain {} is the vTPM of the guest with record {}", frontend_domid,
-            binding->guest_serial);
+  if (open_.contains(frontend_domid))
+    return denied(frontend_domid, "it has a connection already");
+  const Asker asker = TRY(find_asker(frontend_domid));
+  open_.emplace(frontend_domid, asker.binding->vtpm_serial);
   return {};
+}
+
+void VtpmService::disconnected(std::uint32_t frontend_domid) {
+  open_.erase(frontend_domid);
 }
 
 std::vector<std::byte> VtpmService::answer(std::uint32_t frontend_domid,
                                            std::span<const std::byte> packet) {
+  const Result<Asker> asker = find_connected(frontend_domid);
+  if (!asker)
+    return encode(refusal(asker.error()));
+  if (auto passed = answer_to_pass_through(packet))
+    return *std::move(passed);
   const Result<VtpmRequest> request = decode_vtpm_request(packet);
-  Result<VtpmResponse> response =
-      request ? respond(frontend_domid, *request) : std::unexpected(request.error());
-  if (!response) {
-    log::notice("domain {}: {}", frontend_domid, response.error().message());
-    response = VtpmResponse{status_of(response.error().code), {}};
-  }
-  return encode(*response);
+  return encode(request ? perform(*asker, *request) : refusal(request.error()));
 }
 
-Result<VtpmResponse> VtpmService::respond(std::uint32_t domid, const VtpmRequest& request) {
-  const Binding& binding = *TRY(binding_of(domid));
+VtpmResponse VtpmService::perform(const Asker& asker, const VtpmRequest& request) {
   switch (request.ordinal) {
-  case VtpmOrdinal::get_measurement:
-    return measurement(binding, request.body);
-  case VtpmOrdinal::get_boot_hash:
-    TRY(require_empty(request.body));
-    return boot_hash(binding);
   case VtpmOrdinal::save_hash_key:
-    return save_key(binding, request.body);
+    return save_key(asker, request.body);
   case VtpmOrdinal::load_hash_key:
-    TRY(require_empty(request.body));
-    return load_key(binding);
-  case VtpmOrdinal::get_quote:
+    return request.body.empty() ? load_key(asker) : refusal(VtpmStatus::bad_parameter);
+  case VtpmOrdinal::get_boot_hash:
+    return request.body.empty() ? boot_hash(asker) : refusal(VtpmStatus::bad_parameter);
+  case VtpmOrdinal::get_measurement:
+    return measurement(asker, request.body);
   case VtpmOrdinal::get_tpm2_quote:
+    return quote(asker, request.body);
+  case VtpmOrdinal::get_quote:
     break;
   }
-  return refused(ErrorCode::unsupported, fmt::format("ordinal {:#x} is not known here",
-                                                     static_cast<std::uint32_t>(request.ordinal)));
+  return refusal(VtpmStatus::bad_ordinal);
 }
 
-Result<VtpmResponse> VtpmService::measurement(const Binding& binding,
-                                              std::span<const std::byte> body) const {
+VtpmResponse VtpmService::measurement(const Asker& asker, std::span<const std::byte> body) const {
+  const std::span<const std::byte> record(asker.guest->encoded);
   if (body.size() != sizeof(std::uint32_t))
-    return refused(
-        ErrorCode::invalid,
-        fmt::format("a measurement is asked for by a 4-byte offset, not {} bytes", body.size()));
-  const std::vector<std::byte>& record = manager_.ledger().find(binding.guest_serial)->encoded;
-  const std::uint32_t offset = read_offset(body);
+    return refusal(VtpmStatus::bad_parameter);
+  const auto offset = get_big_endian<std::uint32_t>(body, 0);
   if (offset > record.size())
-    return refused(ErrorCode::invalid,
-                   fmt::format("offset {} is beyond the record's {} bytes", offset, record.size()));
-  const auto rest = std::span(record).subspan(offset);
-  const auto bytes =
-      rest.first(std::min(rest.size(), max_vtpm_body_bytes - measurement_part_header_bytes));
-  MeasurementPart part;
-  part.tpm_version = static_cast<std::uint8_t>(binding.version);
-  part.profile = static_cast<std::uint8_t>(binding.profile);
-  part.total = static_cast<std::uint32_t>(record.size());
-  part.offset = offset;
-  part.bytes.assign(bytes.begin(), bytes.end());
-  return VtpmResponse{VtpmStatus::success, encode(part)};
+    return refusal(VtpmStatus::bad_parameter);
+  const auto rest = record.subspan(offset);
+  const auto bytes = rest.first(std::min(rest.size(), part_bytes));
+  return done(encode(MeasurementPart{.tpm_version = static_cast<std::uint8_t>(
+                                         asker.binding->version == measure::Vtpm::tpm12 ? 1 : 2),
+                                     .profile = static_cast<std::uint8_t>(asker.binding->profile),
+                                     .total = static_cast<std::uint32_t>(record.size()),
+                                     .offset = offset,
+                                     .bytes = {bytes.begin(), bytes.end()}}));
 }
 
-Result<VtpmResponse> VtpmService::boot_hash(const Binding& binding) const {
-  const measure::Record record =
-      TRY(measure::decode(manager_.ledger().find(binding.guest_serial)->encoded));
-  const auto kernel =
-      std::ranges::find(record.events, measure::EventType::kernel, &measure::Event::type);
-  if (kernel == record.events.end())
-    return refused(ErrorCode::internal, "the guest's record has no kernel");
-  const auto& sha1 = kernel->digests.sha1;
-  return VtpmResponse{VtpmStatus::success, {sha1.begin(), sha1.end()}};
+VtpmResponse VtpmService::boot_hash(const Asker& asker) const {
+  const auto is_kernel = [](const measure::Event& event) {
+    return event.type == measure::EventType::kernel;
+  };
+  if (std::ranges::count_if(asker.record.events, is_kernel) != 1)
+    return refusal(Error{ErrorCode::integrity,
+                         fmt::format("looking for the kernel in record {}", asker.record.serial),
+                         "it has none, or several"});
+  const measure::Sha1& hash = std::ranges::find_if(asker.record.events, is_kernel)->digests.sha1;
+  return done({hash.begin(), hash.end()});
 }
 
-Result<VtpmResponse> VtpmService::save_key(const Binding& binding,
-                                           std::span<const std::byte> body) {
-  if (body.size() != short_key_bytes && body.size() != long_key_bytes)
-    return refused(ErrorCode::invalid, fmt::format("a key has {} or {} bytes, not {}",
-                                                   short_key_bytes, long_key_bytes, body.size()));
-  const measure::Record record =
-      TRY(measure::decode(manager_.ledger().find(binding.guest_serial)->encoded));
-  if (keys_.size() >= max_vtpm_keys && !keys_.contains(record.uuid))
-    return limit_failure("keeping a vTPM's key", "there is no room for another",
-                         fmt::format("{} keys", max_vtpm_keys));
-  keys_[record.uuid].assign(body.begin(), body.end());
-  return VtpmResponse{VtpmStatus::success, {}};
+VtpmResponse VtpmService::load_key(const Asker& asker) const {
+  Result<std::optional<std::vector<std::byte>>> key = keys_.load(owner_of(asker.record));
+  if (!key)
+    return refusal(key.error());
+  if (!*key)
+    return refusal(VtpmStatus::no_key);
+  return done(**std::move(key));
 }
 
-Result<VtpmResponse> VtpmService::load_key(const Binding& binding) const {
-  const measure::Record record =
-      TRY(measure::decode(manager_.ledger().find(binding.guest_serial)->encoded));
-  const auto found = keys_.find(record.uuid);
-  if (found == keys_.end())
-    return refused(ErrorCode::not_found, "no key was saved for this guest");
-  return VtpmResponse{VtpmStatus::success, found->second};
+Status VtpmService::count_save(std::uint64_t vtpm_serial) {
+  // What is over makes room: a serial never comes back.
+  if (saves_.size() >= max_live_records)
+    std::erase_if(saves_, [this](const auto& entry) {
+      return manager_.bindings().of_vtpm(entry.first) == nullptr;
+    });
+  if (std::uint32_t& count = saves_[vtpm_serial]; count < max_key_saves) {
+    ++count;
+    return {};
+  }
+  return limit_failure(fmt::format("saving the key of the vTPM with record {}", vtpm_serial),
+                       "it saved too often since the manager started: build its guest anew",
+                       fmt::format("{} saves", max_key_saves));
+}
+
+VtpmResponse VtpmService::save_key(const Asker& asker, std::span<const std::byte> body) {
+  if (const Status counted = count_save(asker.binding->vtpm_serial); !counted)
+    return refusal(counted.error());
+  const Status saved = keys_.save(owner_of(asker.record), body);
+  return saved ? done() : refusal(saved.error());
+}
+
+VtpmResponse VtpmService::quote(const Asker& asker, std::span<const std::byte> nonce) {
+  if (nonce.size() != quote_nonce_bytes)
+    return refusal(VtpmStatus::bad_parameter);
+  const Result<measure::Sha256> qualifying = quote_qualifier(nonce, asker.guest->digests);
+  if (!qualifying)
+    return refusal(qualifying.error());
+  const Result<Quote> made = quoter_.quote(*qualifying);
+  if (!made)
+    return refusal(made.error());
+  Result<std::vector<std::byte>> body = encode(*made);
+  return body ? done(*std::move(body)) : refusal(body.error());
 }
 
 } // namespace ashlar::tpm

@@ -15,6 +15,8 @@ LEFT_OUT = {
     "xc_dom_release": "cannot fail",
     "xc_dom_translated": "cannot fail",
     "xc_dom_virt_base": "cannot fail",
+    "xc_domain_iomem_permission": "for the boot manifest's domains alone: a failure ends the boot",
+    "xc_domain_memory_mapping": "likewise",
     "xc_interface_close": "after the build",
     "xs_close": "after the build",
     "xs_directory": "linked, but only the broker lists nodes",

@@ -2,9 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
-#include <string>
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/measure/digest.hpp"
@@ -28,12 +26,5 @@ public:
   /// an active bank out of its answer).
   [[nodiscard]] virtual Result<PcrValue> read() = 0;
 };
-
-/// Opens a TPM by tpm2-tss's ESYS. `tcti` names it as the tpm2-tools do: "device:/dev/tpm0", or
-/// "swtpm:host=127.0.0.1,port=2321" for tests; both are linked, nothing is loaded at run time.
-/// The firmware or the kernel's driver must have started the TPM. Errors: invalid (the name, or a
-/// PCR that is not first_host_pcr to last_host_pcr), io, unsupported (no active SHA-256 bank).
-[[nodiscard]] Result<std::unique_ptr<HardwareTpm>> open_esys_tpm(const std::string& tcti,
-                                                                 std::uint32_t pcr);
 
 } // namespace ashlar::tpm

@@ -30,8 +30,12 @@ inline constexpr std::uint64_t journal_slack_bytes = 8u << 20;
 // The list of approved vTPM images: several thousand lines.
 inline constexpr std::uint64_t max_approved_images_bytes = 1u << 20;
 
-// Keys of vTPMs, by the UUID of their guest.
-inline constexpr std::size_t max_vtpm_keys = 4096;
+// The vTPMs.
+inline constexpr std::size_t max_keys = 4096; // guests whose vTPM's key is kept, 150 B each
+inline constexpr std::uint64_t max_key_table_bytes = 1u << 20;
+inline constexpr std::uint64_t max_key_file_bytes = max_key_table_bytes + 4096; // encrypted
+/// Each save writes the TPM's counter, whose memory wears out: what one vTPM may use of it.
+inline constexpr std::uint32_t max_key_saves = 10'000;
 
 // The connection.
 inline constexpr std::size_t max_reason_bytes = 1024; // of a refusal

@@ -48,6 +48,7 @@ public:
 
   [[nodiscard]] const Ledger& ledger() const { return state_.ledger; }
   [[nodiscard]] const Bindings& bindings() const { return state_.bindings; }
+  [[nodiscard]] const ApprovedImages& approved() const { return approved_; }
 
 private:
   Manager(std::uint32_t pcr, std::unique_ptr<HardwareTpm> tpm, Journal journal, JournalState state,

@@ -20,16 +20,16 @@ namespace ashlar::tpm {
 class Server {
 public:
   /// Listens as the settings say. By vchan there is a ring for the builder's domain from now on, at
-  /// manager_vchan_path(). Errors: io, exists, limit.
-  [[nodiscard]] static Result<std::unique_ptr<Server>> open(Manager& manager,
-                                                            const Settings& settings);
+  /// manager_vchan_path(). All but the settings outlive the server. Errors: io, exists, limit.
+  [[nodiscard]] static Result<std::unique_ptr<Server>>
+  open(Manager& manager, KeyStore& keys, Quoter& quoter, const Settings& settings);
 
   /// Serves until `stop_descriptor` is readable. Errors: io (poll, or no new vchan can be opened).
   [[nodiscard]] Status run(int stop_descriptor);
 
 private:
-  Server(Manager& manager, const Settings& settings)
-      : manager_(manager), builder_domid_(settings.builder_domid), vtpms_(manager) {}
+  Server(Manager& manager, KeyStore& keys, Quoter& quoter, const Settings& settings)
+      : manager_(manager), builder_domid_(settings.builder_domid), vtpms_(manager, keys, quoter) {}
   [[nodiscard]] Status accept();
   [[nodiscard]] Status serve_session();
   [[nodiscard]] Status open_vchan();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/tpm/pcr.hpp"
@@ -14,10 +15,12 @@ namespace ashlar::tpm {
 struct Settings {
   std::string listen = "vchan"; // "vchan", or "unix:PATH"
   std::uint32_t builder_domid = 0;
-  std::string tpm = "device:/dev/tpm0"; // see open_esys_tpm
+  std::string tpm = "device:/dev/tpm0"; // see open_host_tpm
   std::uint32_t pcr = default_host_pcr;
-  std::string vtpm_images; // path, see ApprovedImages; empty: no vTPM is served
-  std::string run_directory = "/run/ashlar-tpm-manager"; // in a tmpfs: gone after a reboot
+  std::string vtpm_images;   // path, see ApprovedImages; empty: no vTPM is served
+  std::string key_directory; // for the sealed vTPM keys; empty: they end with the manager's domain
+  std::vector<std::uint32_t> seal_pcrs = {0, 1, 2, 3, 4, 7}; // firmware, Xen and builder
+  std::string run_directory = "/run/ashlar-tpm-manager";     // in a tmpfs: gone after a reboot
 };
 
 /// Reads the arguments after the program's name, "--key value" each. Errors: invalid, naming the

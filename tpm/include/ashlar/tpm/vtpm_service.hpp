@@ -1,47 +1,63 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The TPM Manager's answers to vTPMs.
+// What a vTPM's domain is told: its own guest's measurement and key, and nothing about another's.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <span>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/ipc/tpmif.hpp"
+#include "ashlar/tpm/key_store.hpp"
 #include "ashlar/tpm/manager.hpp"
+#include "ashlar/tpm/quote.hpp"
 #include "ashlar/tpm/vtpm_message.hpp"
 
 namespace ashlar::tpm {
 
-/// Answers a vTPM with the record of its own guest, and with nobody else's: who asks is the domid
-/// that Xen vouches for, and whose vTPM that is the builder has said. Asked anew for each packet:
-/// a revocation holds from that moment on.
-class VtpmService : public ipc::TpmifHandler {
+/// Answers vTPMs by vtpm_message.hpp. Who asks is the domid that Xen vouches for, looked up in the
+/// ledger anew at each packet: a domain whose record or guest's record was revoked meanwhile gets
+/// nothing more. In time independent of the number of records.
+class VtpmService final : public ipc::TpmifHandler {
 public:
-  explicit VtpmService(Manager& manager) : manager_(manager) {}
+  /// All three outlive the service.
+  VtpmService(const Manager& manager, KeyStore& keys, Quoter& quoter)
+      : manager_(manager), keys_(keys), quoter_(quoter) {}
 
-  /// Errors: denied (no record holds for this domain, or it is no guest's vTPM).
+  /// Errors: denied (no record of this domain holds, it is bound to no guest that holds, it is not
+  /// built from approved images, or it has a connection already).
   [[nodiscard]] Status connected(std::uint32_t frontend_domid) override;
+  /// Never empty: each refusal is a status word.
   [[nodiscard]] std::vector<std::byte> answer(std::uint32_t frontend_domid,
                                               std::span<const std::byte> packet) override;
-  void disconnected(std::uint32_t) override {}
+  void disconnected(std::uint32_t frontend_domid) override;
 
 private:
-  /// The binding of the vTPM in this domain. Errors: denied.
-  [[nodiscard]] Result<const Binding*> binding_of(std::uint32_t domid) const;
-  [[nodiscard]] Result<VtpmResponse> respond(std::uint32_t domid, const VtpmRequest& request);
-  [[nodiscard]] Result<VtpmResponse> measurement(const Binding& binding,
-                                                 std::span<const std::byte> body) const;
-  [[nodiscard]] Result<VtpmResponse> boot_hash(const Binding& binding) const;
-  [[nodiscard]] Result<VtpmResponse> save_key(const Binding& binding,
-                                              std::span<const std::byte> body);
-  [[nodiscard]] Result<VtpmResponse> load_key(const Binding& binding) const;
+  /// One request's asker; the pointers hold until the next change of the ledger.
+  struct Asker {
+    const Binding* binding = nullptr;
+    const LogEvent* guest = nullptr;
+    measure::Record record; // the guest's
+  };
+  [[nodiscard]] Result<Asker> find_asker(std::uint32_t domid) const;
+  /// The asker, who must be the one that this connection was opened for.
+  [[nodiscard]] Result<Asker> find_connected(std::uint32_t domid) const;
+  [[nodiscard]] VtpmResponse perform(const Asker& asker, const VtpmRequest& request);
+  [[nodiscard]] VtpmResponse measurement(const Asker& asker, std::span<const std::byte> body) const;
+  [[nodiscard]] VtpmResponse boot_hash(const Asker& asker) const;
+  [[nodiscard]] VtpmResponse load_key(const Asker& asker) const;
+  [[nodiscard]] VtpmResponse save_key(const Asker& asker, std::span<const std::byte> body);
+  [[nodiscard]] VtpmResponse quote(const Asker& asker, std::span<const std::byte> nonce);
+  [[nodiscard]] Status count_save(std::uint64_t vtpm_serial);
 
-  Manager& manager_;
-  /// By the guest's UUID, for as long as this process runs.
-  std::map<measure::Uuid, std::vector<std::byte>> keys_;
+  const Manager& manager_;
+  KeyStore& keys_;
+  Quoter& quoter_;
+  std::unordered_map<std::uint32_t, std::uint64_t> open_;  // domid: serial of the vTPM's record
+  std::unordered_map<std::uint64_t, std::uint32_t> saves_; // by the vTPM's serial
 };
 
 } // namespace ashlar::tpm

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The file of the vTPM keys against whoever holds its disk, and against ends in the wrong moment:
+// with a vault of arithmetic. sealing_test.py has the same with a real TPM.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "ashlar/base/bytes.hpp"
+#include "ashlar/base/memory_file.hpp"
+#include "ashlar/tpm/key_store.hpp"
+#include "scene.hpp"
+
+using namespace ashlar;
+using namespace ashlar::tpm;
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+class FakeVault final : public Vault {
+public:
+  [[nodiscard]] Result<Bytes> seal(const SealedKey& key) override {
+    key_ = key;
+    return Bytes(8, state);
+  }
+  [[nodiscard]] Result<SealedKey> unseal(std::span<const std::byte> object) override {
+    if (object.size() != 8 || object.front() != state)
+      return failure(ErrorCode::denied, "unsealing", "the machine is in another state");
+    return key_;
+  }
+  [[nodiscard]] Result<std::optional<std::uint64_t>> counter() override {
+    if (dead)
+      return failure(ErrorCode::io, "reading the counter", "the test's TPM is dead");
+    return value;
+  }
+  [[nodiscard]] Status count_up() override {
+    if (!dead && !fails_before)
+      value = value.value_or(40) + 1;
+    if (dead || fails_before || fails_after)
+      return failure(ErrorCode::io, "counting", "the test's TPM fails");
+    return {};
+  }
+  std::byte state{1};
+  std::optional<std::uint64_t> value;
+  bool dead = false;
+  bool fails_before = false;
+  bool fails_after = false;
+
+private:
+  SealedKey key_{};
+};
+
+Bytes key(int fill) {
+  return Bytes(long_key_bytes, static_cast<std::byte>(fill));
+}
+
+struct Disk {
+  TemporaryDirectory directory;
+  FakeVault vault;
+  std::string file = directory.path() + "/vtpm-keys";
+  std::string staged = file + ".new";
+  KeyOwner owner{.uuid = {std::byte{5}}, .requester = "tenant"};
+
+  [[nodiscard]] Result<std::unique_ptr<KeyStore>> open() {
+    return KeyStore::open(open_sealed_key_file(directory.path(), vault));
+  }
+  [[nodiscard]] std::unique_ptr<KeyStore> start() {
+    auto opened = open();
+    REQUIRE_MESSAGE(opened.has_value(), opened.error().message());
+    return *std::move(opened);
+  }
+  [[nodiscard]] std::string refusal() {
+    const auto opened = open();
+    REQUIRE_FALSE(opened.has_value());
+    return opened.error().message();
+  }
+  void save(KeyStore& store, int fill) { REQUIRE(store.save(owner, key(fill))); }
+  [[nodiscard]] std::optional<Bytes> load(const KeyStore& store) {
+    const auto loaded = store.load(owner);
+    REQUIRE(loaded.has_value());
+    return *loaded;
+  }
+  void copy(const std::string& from, const std::string& to) {
+    std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing);
+  }
+};
+
+} // namespace
+
+TEST_CASE("sealed keys: what was saved is there after a restart, and the disk does not show it") {
+  Disk disk;
+  const auto store = disk.start();
+  CHECK_FALSE(disk.load(*store).has_value());
+  disk.save(*store, 0x61);
+  for (int restart = 0; restart < 3; ++restart)
+    CHECK(disk.load(*disk.start()) == key(0x61));
+  const auto content = read_file(disk.file, 1 << 20);
+  REQUIRE(content.has_value());
+  CHECK(content->find("aaaaaaaa") == std::string::npos);
+  CHECK(content->find("tenant") == std::string::npos);
+}
+
+TEST_CASE("sealed keys: an older file is refused") {
+  Disk disk;
+  auto store = disk.start();
+  disk.copy(disk.file, disk.file + ".empty");
+  disk.save(*store, 1);
+  disk.copy(disk.file, disk.file + ".one");
+  disk.save(*store, 2);
+  for (const char* old : {".empty", ".one"}) {
+    disk.copy(disk.file, disk.file + ".last");
+    disk.copy(disk.file + old, disk.file);
+    CHECK(disk.refusal().find("older one") != std::string::npos);
+    disk.copy(disk.file + old, disk.staged); // and where an interrupted one would be
+    CHECK(disk.refusal().find("older one") != std::string::npos);
+    std::filesystem::remove(disk.staged);
+    disk.copy(disk.file + ".last", disk.file);
+  }
+  CHECK(disk.load(*disk.start()) == key(2));
+}
+
+TEST_CASE("sealed keys: a lost file is refused, even when nothing was saved into it") {
+  Disk disk;
+  static_cast<void>(disk.start());
+  std::filesystem::remove(disk.file);
+  CHECK(disk.refusal().find("lost") != std::string::npos);
+}
+
+TEST_CASE("sealed keys: a changed file is refused, whichever byte it is") {
+  Disk disk;
+  disk.save(*disk.start(), 1);
+  const std::string good = *read_file(disk.file, 1 << 20);
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 1);
+    std::ofstream(disk.file, std::ios::binary | std::ios::trunc) << bad;
+    CHECK_FALSE(disk.open().has_value());
+  }
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    std::ofstream(disk.file, std::ios::binary | std::ios::trunc) << good.substr(0, size);
+    CHECK_FALSE(disk.open().has_value());
+  }
+  std::ofstream(disk.file, std::ios::binary | std::ios::trunc) << good;
+  CHECK(disk.load(*disk.start()) == key(1));
+}
+
+TEST_CASE("sealed keys: another state of the machine, or another machine, gets nothing") {
+  Disk disk;
+  disk.save(*disk.start(), 1);
+  disk.vault.state = std::byte{2};
+  CHECK(disk.refusal().find("another state") != std::string::npos);
+  disk.vault.state = std::byte{1};
+  disk.vault.value.reset();
+  CHECK(disk.refusal().find("another machine's") != std::string::npos);
+}
+
+TEST_CASE("sealed keys: a save whose counting failed is settled before the next") {
+  for (const bool counted : {false, true}) {
+    Disk disk;
+    const auto store = disk.start();
+    disk.save(*store, 1);
+    (counted ? disk.vault.fails_after : disk.vault.fails_before) = true;
+    CHECK_FALSE(store->save(disk.owner, key(2)).has_value());
+    CHECK(disk.load(*store) == key(1)); // the one that was acknowledged
+    disk.vault.fails_after = disk.vault.fails_before = false;
+    disk.save(*store, 3);
+    CHECK(disk.load(*disk.start()) == key(3));
+  }
+}
+
+TEST_CASE("sealed keys: an end at any moment of a save leaves the old key or the new one") {
+  for (const bool counted : {false, true}) {
+    Disk disk;
+    auto store = disk.start();
+    disk.save(*store, 1);
+    (counted ? disk.vault.fails_after : disk.vault.fails_before) = true;
+    CHECK_FALSE(store->save(disk.owner, key(2)).has_value());
+    disk.vault.fails_after = disk.vault.fails_before = false;
+    store = disk.start();
+    CHECK(disk.load(*store) == key(counted ? 2 : 1));
+    disk.save(*store, 3);
+    CHECK(disk.load(*disk.start()) == key(3));
+  }
+}
+
+TEST_CASE("sealed keys: an interrupted save that is kept and brought later does not undo another") {
+  Disk disk;
+  auto store = disk.start();
+  disk.save(*store, 1);
+  disk.vault.fails_before = true;
+  CHECK_FALSE(store->save(disk.owner, key(2)).has_value());
+  disk.vault.fails_before = false;
+  std::filesystem::rename(disk.staged, disk.file + ".kept");
+  store = disk.start();
+  CHECK(disk.load(*store) == key(1));
+  disk.save(*store, 3);
+  disk.copy(disk.file + ".kept", disk.file);
+  CHECK(disk.refusal().find("older one") != std::string::npos);
+  disk.copy(disk.file + ".kept", disk.staged);
+  std::filesystem::remove(disk.file);
+  CHECK(disk.refusal().find("lost") != std::string::npos);
+}
+
+TEST_CASE("sealed keys: a save that the disk refused leaves no way to undo the next") {
+  Disk disk;
+  const auto store = disk.start();
+  disk.save(*store, 1);
+  const std::uint64_t before = *disk.vault.value;
+  std::filesystem::create_directory(disk.staged); // nothing can be staged
+  CHECK_FALSE(store->save(disk.owner, key(2)).has_value());
+  std::filesystem::remove(disk.staged);
+  disk.save(*store, 3);
+  CHECK(*disk.vault.value == before + 2); // the number in between was used up
+  CHECK(disk.load(*disk.start()) == key(3));
+}
+
+TEST_CASE("sealed keys: a dead TPM fails the save and loses nothing") {
+  Disk disk;
+  const auto store = disk.start();
+  disk.save(*store, 1);
+  disk.vault.dead = true;
+  CHECK_FALSE(store->save(disk.owner, key(2)).has_value());
+  CHECK_FALSE(disk.open().has_value());
+  disk.vault.dead = false;
+  CHECK(disk.load(*disk.start()) == key(1));
+}
+
+TEST_CASE("plain keys: they live as long as the run directory, and are not lost before") {
+  const TemporaryDirectory directory;
+  const KeyOwner owner{.uuid = {std::byte{5}}, .requester = "tenant"};
+  const auto first = KeyStore::open(open_plain_key_file(directory.path(), true));
+  REQUIRE(first.has_value());
+  REQUIRE((*first)->save(owner, key(1)));
+  const auto again = KeyStore::open(open_plain_key_file(directory.path(), false));
+  REQUIRE(again.has_value());
+  CHECK((*again)->load(owner) == key(1));
+  struct stat info = {};
+  REQUIRE(stat((directory.path() + "/vtpm-keys").c_str(), &info) == 0);
+  CHECK((info.st_mode & 077) == 0);
+  std::filesystem::remove(directory.path() + "/vtpm-keys");
+  CHECK_FALSE(KeyStore::open(open_plain_key_file(directory.path(), false)).has_value());
+}

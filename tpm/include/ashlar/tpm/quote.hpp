@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Evidence by the hardware TPM for one guest: docs/tpm-manager.md says how a verifier checks it.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "ashlar/base/result.hpp"
+#include "ashlar/measure/digest.hpp"
+
+namespace ashlar::tpm {
+
+inline constexpr std::size_t quote_nonce_bytes = 32;
+
+/// A TPM2_Quote, each part as tpm2-tools keep it in a file (TPM 2.0 Library part 2, big-endian).
+struct Quote {
+  std::vector<std::byte> attest;     // TPMS_ATTEST: what was signed
+  std::vector<std::byte> signature;  // TPMT_SIGNATURE
+  std::vector<std::byte> public_key; // TPM2B_PUBLIC of the attestation key
+};
+
+/// Signs the PCRs of the machine: 0 to 7 and the host PCR, in the SHA-256 bank.
+class Quoter {
+public:
+  virtual ~Quoter() = default;
+  /// `qualifying` is in what is signed, as TPMS_ATTEST.extraData. Errors: io.
+  [[nodiscard]] virtual Result<Quote> quote(const measure::Sha256& qualifying) = 0;
+};
+
+/// What a guest's quote is qualified with: SHA-256("ashlar-guest-quote-1" NUL || nonce ||
+/// SHA-256(record)), the record encoded. So a quote speaks of this guest, to this asker, now.
+/// Errors: internal (OpenSSL).
+[[nodiscard]] Result<measure::Sha256> quote_qualifier(std::span<const std::byte> nonce,
+                                                      const measure::Digests& record);
+
+/// Body of the answer to get_tpm2_quote: each part after its u16 length, big-endian. Errors: limit
+/// (it does not fit a packet).
+[[nodiscard]] Result<std::vector<std::byte>> encode(const Quote& quote);
+
+} // namespace ashlar::tpm

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ashlar/tpm/key_store.hpp"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ashlar/base/bytes.hpp"
+#include "ashlar/base/memory_file.hpp"
+#include "ashlar/base/wire.hpp"
+#include "ashlar/tpm/limits.hpp"
+#include "durable_file.hpp"
+
+namespace ashlar::tpm {
+
+namespace {
+
+constexpr std::array<std::byte, 4> table_magic = {std::byte{'A'}, std::byte{'S'}, std::byte{'H'},
+                                                  std::byte{'K'}};
+constexpr std::uint32_t table_version = 1;
+
+bool valid_length(std::size_t bytes) {
+  return bytes == short_key_bytes || bytes == long_key_bytes;
+}
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void wipe(std::vector<std::byte>& secret) {
+  OPENSSL_cleanse(secret.data(), secret.size());
+}
+
+std::unexpected<Error> not_theirs(const KeyOwner& owner) {
+  return failure(
+      ErrorCode::denied,
+      fmt::format("looking for the vTPM key of guest {}", measure::to_string(owner.uuid)),
+      fmt::format("it is not \"{}\"'s: another requester's guest had this UUID first, "
+                  "so build this one with another UUID",
+                  printable(owner.requester)));
+}
+
+class PlainKeyFile final : public KeyFile {
+public:
+  PlainKeyFile(std::string path, bool fresh) : path_(std::move(path)), fresh_(fresh) {}
+
+  [[nodiscard]] Result<std::optional<std::vector<std::byte>>> read() override {
+    const Result<std::string> text = read_file(path_, max_key_table_bytes);
+    if (text) {
+      const std::span<const std::byte> bytes = as_bytes(*text);
+      return std::vector<std::byte>(bytes.begin(), bytes.end());
+    }
+    if (text.error().code != ErrorCode::not_found)
+      return std::unexpected(text.error());
+    if (!fresh_)
+      return failure(ErrorCode::integrity, "reading the vTPM keys " + path_,
+                     "the file is lost, and records were taken since the machine started: restart "
+                     "the machine");
+    return std::nullopt;
+  }
+
+  [[nodiscard]] Status write(std::span<const std::byte> table) override {
+    TRY(stage(path_, table));
+    return put_in_place(path_);
+  }
+
+private:
+  std::string path_;
+  bool fresh_;
+};
+
+} // namespace
+
+Result<std::unique_ptr<KeyStore>> KeyStore::open(std::unique_ptr<KeyFile> file) {
+  std::optional<std::vector<std::byte>> table = TRY(file->read());
+  std::unique_ptr<KeyStore> store(new KeyStore(std::move(file)));
+  if (table) {
+    Status decoded = store->decode(*table);
+    wipe(*table);
+    TRY(std::move(decoded));
+    return store;
+  }
+  // From now on a missing file is a loss.
+  TRY(store->write());
+  return store;
+}
+
+KeyStore::~KeyStore() {
+  for (auto& [uuid, entry] : table_)
+    wipe(entry.key);
+}
+
+Status KeyStore::decode(std::span<const std::byte> bytes) {
+  WireReader reader(bytes);
+  std::array<std::byte, table_magic.size()> magic{};
+  reader.raw(magic);
+  const std::uint32_t version = reader.u32();
+  const std::uint32_t count = reader.u32();
+  if (magic != table_magic || version != table_version || count > max_keys)
+    reader.reject("it is of another kind or version");
+  for (std::uint32_t i = 0; i < count && reader.good(); ++i) {
+    measure::Uuid uuid{};
+    reader.raw(uuid);
+    Entry entry;
+    entry.requester = reader.text(measure::max_requester_bytes);
+    std::string key = reader.text(long_key_bytes);
+    const std::span<const std::byte> key_bytes = as_bytes(key);
+    entry.key.assign(key_bytes.begin(), key_bytes.end());
+    OPENSSL_cleanse(key.data(), key.size());
+    if (!valid_length(entry.key.size()) || !table_.emplace(uuid, std::move(entry)).second)
+      reader.reject("an entry is none");
+  }
+  return reader.end("the table of vTPM keys");
+}
+
+Status KeyStore::write() {
+  WireWriter writer;
+  writer.raw(table_magic);
+  writer.u32(table_version);
+  writer.u32(static_cast<std::uint32_t>(table_.size()));
+  for (const auto& [uuid, entry] : table_) {
+    writer.raw(uuid);
+    writer.text(entry.requester);
+    writer.text(as_text(entry.key));
+  }
+  std::vector<std::byte> bytes = writer.take();
+  const Status written = file_->write(bytes);
+  wipe(bytes);
+  return written;
+}
+
+Result<std::optional<std::vector<std::byte>>> KeyStore::load(const KeyOwner& owner) const {
+  const auto found = table_.find(owner.uuid);
+  if (found == table_.end())
+    return std::nullopt;
+  if (found->second.requester != owner.requester)
+    return not_theirs(owner);
+  return found->second.key;
+}
+
+Status KeyStore::save(const KeyOwner& owner, std::span<const std::byte> key) {
+  const std::string doing =
+      fmt::format("saving the vTPM key of guest {}", measure::to_string(owner.uuid));
+  if (!valid_length(key.size()))
+    return failure(
+        ErrorCode::invalid, doing,
+        fmt::format("it has {} bytes, not {} or {}", key.size(), short_key_bytes, long_key_bytes));
+  const auto found = table_.find(owner.uuid);
+  if (found != table_.end() && found->second.requester != owner.requester)
+    return not_theirs(owner);
+  if (found != table_.end() && std::ranges::equal(found->second.key, key))
+    return {};
+  if (found == table_.end() && table_.size() >= max_keys)
+    return limit_failure(doing, "the table is full", fmt::format("{} guests", max_keys));
+  const std::optional<Entry> former =
+      found == table_.end() ? std::nullopt : std::optional(found->second);
+  table_[owner.uuid] = Entry{owner.requester, {key.begin(), key.end()}};
+  const Status written = write();
+  if (written)
+    return {};
+  if (former)
+    table_[owner.uuid] = *former;
+  else
+    table_.erase(owner.uuid);
+  return written;
+}
+
+std::unique_ptr<KeyFile> open_plain_key_file(const std::string& directory, bool fresh) {
+  return std::make_unique<PlainKeyFile>(directory + "/vtpm-keys", fresh);
+}
+
+} // namespace ashlar::tpm
