@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The demo: a whole Xen host in QEMU, two guests built by Ashlar, two requests that it refuses.
 
-It checks what the builder recorded against the images on this machine, and its exit status says
-whether all was as asked. With --json the last line is one JSON object with what the builder recorded.
+It checks what the builder recorded, and what the guests read in their TPMs, against the images on this
+machine, and its exit status says whether all was as asked. With --json the last line is one JSON object
+with what the builder recorded.
 """
 
 import argparse
@@ -19,18 +20,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
+import pcrs  # noqa: E402 (beside this file)
 from appliance import images, qemu  # noqa: E402 (needs the path above)
 from appliance.kernels import kernel  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 OUT = ROOT / "out" / "demo"
-LIMIT_SECONDS = 600  # of the whole run in QEMU: about 60 are usual, more on a loaded machine
+LIMIT_SECONDS = 600  # of the whole run in QEMU: about 80 are usual, more on a loaded machine
 
 # What toolstack.sh asks for.
 GUESTS = {
-    "web": {"type": "pv", "kernel": "web-vmlinuz", "cmdline": "console=hvc0 quiet guest_name=web"},
-    "db": {"type": "pvh", "kernel": "db-vmlinuz", "cmdline": "console=hvc0 quiet guest_name=db"},
+    "web": {"type": "pv", "kernel": "web-vmlinuz", "vtpm": "1.2",
+            "cmdline": "console=hvc0 quiet guest_name=web"},
+    "db": {"type": "pvh", "kernel": "db-vmlinuz", "vtpm": "2.0",
+           "cmdline": "console=hvc0 quiet guest_name=db"},
 }
+MEMORY_MIB = 256
 INITRD = "guest-initrd"
 REFUSED = {
     "command-line": "guest web with the command line \"console=hvc0 init=/bin/sh\"",
@@ -51,12 +56,21 @@ def make_images(build):
     folder.mkdir(parents=True)
     shutil.copyfile(kernel("6.1-cloud").image, folder / "web-vmlinuz")
     shutil.copyfile(kernel("6.12-cloud").image, folder / "db-vmlinuz")
-    images.write_guest(folder / INITRD)
+    images.write_guest(folder / INITRD, build=build)
     sent = {f"/images/{name}": folder / name for name in ("web-vmlinuz", "db-vmlinuz", INITRD)}
     toolstack = images.write_toolstack(folder / "toolstack-initrd", build, sent,
                                        demo=HERE / "toolstack.sh")
+    # One kernel for all service domains: the toolstack's, the TPM Manager's and the vTPMs'.
+    service_kernel = digest(folder / "web-vmlinuz", "sha256")
+    vtpm = images.write_vtpm(folder / "vtpm-initrd", build)
+    approved = (service_kernel, digest(vtpm, "sha256"))
+    tpm_manager = images.write_tpm_manager(folder / "tpm-manager-initrd", build, [approved])
     values = {
-        "toolstack_kernel": digest(folder / "web-vmlinuz", "sha256"),
+        "service_kernel": service_kernel,
+        "tpm_manager_initrd": digest(tpm_manager, "sha256"),
+        "tpm_manager_command_line": images.MANAGER_COMMAND_LINE,
+        "vtpm_initrd": approved[1],
+        "vtpm_command_line": images.VTPM_COMMAND_LINE,
         "toolstack_initrd": digest(toolstack, "sha256"),
         "db_kernel": digest(folder / "db-vmlinuz", "sha256"),
         "guest_initrd": digest(folder / INITRD, "sha256"),
@@ -66,6 +80,7 @@ def make_images(build):
                 for file in sorted((HERE / "policy.d").glob("*.toml"))}
     return images.write_appliance(folder / "appliance-initrd", images.Appliance(
         build=build, toolstack_kernel=folder / "web-vmlinuz", toolstack_initrd=toolstack,
+        service_kernel=folder / "web-vmlinuz", tpm_manager_initrd=tpm_manager, vtpm_initrd=vtpm,
         policies=policies))
 
 
@@ -75,11 +90,12 @@ def digest(path, algorithm):
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def boot(initrd, log):
+def boot(initrd, log, tpm):
     """Boots the appliance and shows the demo's steps as they come; returns when it has powered off."""
-    command = qemu.qemu_command(qemu.unpack_xen(OUT), initrd, log,
-                                dom0_arguments="ashlar.relay=toolstack",
-                                limit_seconds=LIMIT_SECONDS)
+    command = qemu.qemu_command(
+        qemu.unpack_xen(OUT), initrd, log, limit_seconds=LIMIT_SECONDS,
+        dom0_arguments=f"ashlar.relay=toolstack {qemu.WITHOUT_TPM_DRIVER}")
+    command += tpm.qemu_arguments()
     log.write_text("")
     started = time.monotonic()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process, open(
@@ -142,6 +158,21 @@ def check_image(checks, what, image):
                      digest(image["path"], algorithm))
 
 
+def read_vtpm(checks, name, info, console):
+    """What the guest's own TPM holds, checked against the files that were sent."""
+    asked = GUESTS[name]
+    vtpm = {key: info.get("vtpm", {}).get(key) for key in ("version", "profile")}
+    vtpm["pcrs"] = pcrs.read(console, vtpm["profile"])
+    checks.equal(f"guest {name}: version of its TPM", vtpm["version"], asked["vtpm"])
+    checks.equal(f"guest {name}: PCR profile", vtpm["profile"], "uapi")
+    folder = OUT / "images"
+    checks.equal(f"guest {name}: PCRs", vtpm["pcrs"], pcrs.expected(
+        asked["vtpm"], pcrs.configuration(name, asked["type"], MEMORY_MIB, asked["vtpm"]),
+        (folder / asked["kernel"]).read_bytes(), asked["cmdline"].encode(),
+        [(folder / INITRD).read_bytes()]))
+    return vtpm
+
+
 def read_guest(checks, name, answers, texts):
     """One guest of the result, checked against what was asked."""
     asked = GUESTS[name]
@@ -154,6 +185,7 @@ def read_guest(checks, name, answers, texts):
     guest["initrds"] = [recorded_image(image, INITRD) for image in info["initrds"]]
     guest["state"] = info.get("state")
     guest["console_tail"] = texts.get(f"console.{name}", "")
+    guest["vtpm"] = read_vtpm(checks, name, info, guest["console_tail"])
     for key, wanted in (("name", name), ("type", asked["type"]), ("cmdline", asked["cmdline"]),
                         ("state", "running")):
         checks.equal(f"guest {name}: {key}", guest[key], wanted)
@@ -188,9 +220,15 @@ def result_of(answers, texts):
     checks.equal("the transport", requester["transport"], "vchan")
     guests = [guest for name in GUESTS if (guest := read_guest(checks, name, answers, texts))]
     refused = [read_refusal(checks, key, answers) for key in REFUSED]
+    status, host = answers.get("host", (None, None))
+    checks.equal("the exit status of `ashlar host`", status, 0)
+    # The TPM Manager, the toolstack, and each guest with its vTPM.
+    checks.equal("the number of records in the host PCR", (host or {}).get("log_events"),
+                 2 + 2 * len(GUESTS))
     _, after = answers.get("list-after", (None, None))
     checks.equal("the list of domains after the guests were destroyed", after, [])
-    return {"requester": requester, "guests": guests, "refused": refused}, checks.failures
+    return {"requester": requester, "guests": guests, "refused": refused,
+            "host": host}, checks.failures
 
 
 def summary(result):
@@ -202,6 +240,12 @@ def summary(result):
                      f"{guest['state']}, command line \"{guest['cmdline']}\"")
         for image in [guest["kernel"], *guest["initrds"]]:
             lines.append(f"  sha256 {image['sha256']}  {Path(image['path']).relative_to(ROOT)}")
+        lines.append(f"  TPM {guest['vtpm']['version']}, as read in the guest:")
+        for bank, values in guest["vtpm"]["pcrs"].items():
+            lines += [f"    {bank} PCR {pcr:>2} {value}" for pcr, value in values.items()]
+    if result["host"]:
+        lines.append(f"hardware TPM: PCR {result['host']['pcr']} covers "
+                     f"{result['host']['log_events']} domains, sha256 {result['host']['sha256']}")
     for refusal in result["refused"]:
         lines.append(f"refused: {refusal['request']}")
         lines.append(f"  {refusal['reason']}")
@@ -219,7 +263,8 @@ def main():
     initrd = make_images(options.build)
     log = OUT / "console.log"
     say(f"booting Xen and the appliance in QEMU (its console: {log.relative_to(ROOT)})")
-    boot(initrd, log)
+    with qemu.SoftwareTpm() as tpm:
+        boot(initrd, log, tpm)
     result, failures = result_of(*read_answers(log))
     if not options.keep:
         initrd.unlink()
@@ -229,7 +274,7 @@ def main():
     if failures:
         say(f"the console's log is {log}")
     else:
-        say("all as asked: the recorded digests are those of the files on this machine")
+        say("all as asked: digests and PCRs are those of the files on this machine")
     if options.json:
         print(json.dumps(result))
     return 1 if failures else 0

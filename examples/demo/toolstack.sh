@@ -25,7 +25,7 @@ ask() {
 wait_for_guest() {
     tries=0
     while [ "$tries" -lt 60 ]; do
-        ashlar console "$1" --tail 4000 >/tmp/console 2>/tmp/error
+        ashlar console "$1" --tail 8000 >/tmp/console 2>/tmp/error
         grep -q "guest-ready $1" /tmp/console && break
         tries=$((tries + 1))
         sleep 2
@@ -35,15 +35,15 @@ wait_for_guest() {
 
 step "asking the builder who it takes this domain for"
 ask version version
-step "building guest web: PV, Debian's 6.1 cloud kernel"
+step "building guest web: PV, Debian's 6.1 cloud kernel, with a TPM 1.2"
 ask create.web create --name web --type pv --kernel "$KERNEL" --initrd "$INITRD" \
-    --cmdline "console=hvc0 quiet guest_name=web" --memory 256 --vcpus 1
-step "building guest db: PVH, Debian's 6.12 cloud kernel"
+    --cmdline "console=hvc0 quiet guest_name=web" --memory 256 --vcpus 1 --vtpm 1.2
+step "building guest db: PVH, Debian's 6.12 cloud kernel, with a TPM 2.0"
 ask create.db create --name db --type pvh --kernel /images/db-vmlinuz --initrd "$INITRD" \
-    --cmdline "console=hvc0 quiet guest_name=db" --memory 256 --vcpus 1
+    --cmdline "console=hvc0 quiet guest_name=db" --memory 256 --vcpus 1 --vtpm 2.0
 step "asking for a guest whose command line nobody approved"
 ask refused.command-line create --name web --type pv --kernel "$KERNEL" --initrd "$INITRD" \
-    --cmdline "console=hvc0 init=/bin/sh" --memory 256 --vcpus 1
+    --cmdline "console=hvc0 init=/bin/sh" --memory 256 --vcpus 1 --vtpm 1.2
 step "asking for a guest whose kernel was changed by one byte"
 cp "$KERNEL" /tmp/changed-vmlinuz
 byte=$(dd if="$KERNEL" bs=1 skip=1000000 count=1 2>/dev/null | od -An -tu1)
@@ -51,7 +51,8 @@ byte=$(dd if="$KERNEL" bs=1 skip=1000000 count=1 2>/dev/null | od -An -tu1)
 printf "\\$(printf %o $((byte ^ 1)))" |
     dd of=/tmp/changed-vmlinuz bs=1 seek=1000000 conv=notrunc 2>/dev/null
 ask refused.changed-kernel create --name web --type pv --kernel /tmp/changed-vmlinuz \
-    --initrd "$INITRD" --cmdline "console=hvc0 quiet guest_name=web" --memory 256 --vcpus 1
+    --initrd "$INITRD" --cmdline "console=hvc0 quiet guest_name=web" --memory 256 --vcpus 1 \
+    --vtpm 1.2
 step "waiting until both guests say that they are up"
 wait_for_guest web
 wait_for_guest db
@@ -61,6 +62,8 @@ for guest in web db; do
     ask "info.$guest" info "$guest"
     ask "measurement.$guest" measurement "$guest"
 done
+step "reading the PCR of the hardware TPM that covers every domain"
+ask host host
 step "destroying both guests"
 ask destroy.web destroy web
 ask destroy.db destroy db

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
@@ -18,6 +17,11 @@ using Clock = std::chrono::steady_clock;
 
 // Relative paths are below this domain's own /local/domain/N.
 const std::string own = "device/vtpm/0";
+// The backend's state is read at these intervals, not watched: the agent is a static program, and
+// Debian's static libxenstore has no reader thread, so that a watch's event that comes before the
+// answer to a request is taken for the answer (its xs.c, read_reply(): EINVAL).
+constexpr std::int64_t connect_poll_ms = 20;
+constexpr std::int64_t state_poll_ms = 500;
 constexpr const char* no_device = "xenstore has no device/vtpm/0: was the guest built with a vTPM?";
 
 class Frontend final : public TpmifFrontend {
@@ -40,7 +44,6 @@ public:
 
   /// Says that it is there, waits for the backend's offer, shares the page, waits to be connected.
   [[nodiscard]] Status connect(Clock::time_point deadline) {
-    TRY(store_.watch(backend_state_));
     TRY(store_.write_state(own + "/state", XenbusState::initialising));
     TRY(await(XenbusState::init_wait, deadline));
     TRY(share());
@@ -62,7 +65,7 @@ public:
         return page.take();
       if (state == TpmifState::idle)
         return failure(ErrorCode::cancelled, doing(), "the backend dropped the request");
-      TRY(wait(deadline));
+      TRY(wait(deadline, state_poll_ms));
       if (const XenbusState backend = store_.read_state(backend_state_);
           backend != XenbusState::connected)
         return failure(ErrorCode::peer_closed, doing(), "the backend has closed the device");
@@ -92,25 +95,21 @@ private:
 
   [[nodiscard]] Status await(XenbusState wanted, Clock::time_point deadline) {
     while (store_.read_state(backend_state_) != wanted)
-      TRY(wait(deadline));
+      TRY(wait(deadline, connect_poll_ms));
     return {};
   }
 
-  /// Waits for an event of either kind. Errors: timeout, io.
-  [[nodiscard]] Status wait(Clock::time_point deadline) {
+  /// Waits for the event channel, for poll_ms at most.
+  /// Errors: timeout, io.
+  [[nodiscard]] Status wait(Clock::time_point deadline, std::int64_t poll_ms) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0)
       return failure(ErrorCode::timeout, doing(),
                      fmt::format("no answer; its state is {}",
                                  static_cast<unsigned>(store_.read_state(backend_state_))));
-    std::array<pollfd, 2> waits{pollfd{store_.descriptor(), POLLIN, 0},
-                                pollfd{xenevtchn_fd(events_.get()), POLLIN, 0}};
-    if (poll(waits.data(), waits.size(), static_cast<int>(std::min<std::int64_t>(left, 60'000))) <
-            0 &&
-        errno != EINTR)
+    pollfd wait{xenevtchn_fd(events_.get()), POLLIN, 0};
+    if (poll(&wait, 1, static_cast<int>(std::min(left, poll_ms))) < 0 && errno != EINTR)
       return errno_failure(doing());
-    while (store_.next_event()) {
-    }
     while (next_port(events_.get())) {
     }
     return {};

@@ -13,7 +13,8 @@ from appliance.kernels import kernel
 from machine import Machine
 
 HERE = Path(__file__).resolve().parent
-OUT = HERE.parent.parent / "out" / "system"
+ROOT = HERE.parent.parent
+OUT = ROOT / "out" / "system"
 POLICY = HERE / "policy"
 SETTLE_SECONDS = 20  # a destroyed domain's pages and nodes go a moment after the answer
 

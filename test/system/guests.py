@@ -3,10 +3,13 @@
 
 import json
 import shlex
+import time
 
 BUILD_SECONDS = 180  # limits for a machine that others load; a few seconds are usual
 BOOT_SECONDS = 300
 TAIL_BYTES = 65536
+GONE = 7  # exit status of a look at the console of a guest that is not there
+MISSING_LOOKS = 20
 
 
 def command(name, type="pv", kernel="pv", initrds=("guest",), words="", options=""):
@@ -45,11 +48,23 @@ def fail(machine, words, status):
 
 
 def await_console(machine, name, text, times=1):
-    """Waits until a guest's console says this text so often; gives the console's end."""
+    """Waits until a guest's console says this text so often; gives the console's end.
+
+    Fails as soon as the guest is gone; while it reboots it may be missing for a moment.
+    """
     tail = f"ashlar console {name} --tail {TAIL_BYTES}"
-    machine.toolstack.wait_for(
-        f"[ $({tail} | grep -c {shlex.quote(text)}) -ge {times} ]", BOOT_SECONDS)
-    return machine.toolstack.check(tail, 60)
+    look = (f"(out=$({tail} 2>&1) || exit {GONE}; "
+            f"[ $(echo \"$out\" | grep -c {shlex.quote(text)}) -ge {times} ])")
+    end = time.monotonic() + BOOT_SECONDS
+    missing = 0
+    while time.monotonic() < end:
+        status, _ = machine.toolstack.run(look, 60)
+        if status == 0:
+            return machine.toolstack.check(tail, 60)
+        missing = missing + 1 if status == GONE else 0
+        assert missing < MISSING_LOOKS, f"guest {name} is gone before its console said {text!r}"
+        time.sleep(0.5)
+    raise AssertionError(f"guest {name} does not say {text!r}: {machine.toolstack.run(tail, 60)[1]}")
 
 
 def await_ready(machine, name):

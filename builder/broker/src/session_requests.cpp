@@ -169,7 +169,7 @@ void Session::hello(std::uint32_t id, const ashlar_v1_Hello& hello) {
   ipc::set_text(welcome.requester, requester.value_or(""));
   send(response);
   send(done_reply(id));
-  log::info("{} says hello as {}; requester \"{}\"", name_, printable(hello.client),
+  log::debug("{} says hello as {}; requester \"{}\"", name_, printable(hello.client),
             requester.value_or("(none)"));
 }
 
