@@ -170,7 +170,7 @@ void Session::hello(std::uint32_t id, const ashlar_v1_Hello& hello) {
   send(response);
   send(done_reply(id));
   log::debug("{} says hello as {}; requester \"{}\"", name_, printable(hello.client),
-            requester.value_or("(none)"));
+             requester.value_or("(none)"));
 }
 
 void Session::finish(std::uint32_t id, const Status& outcome) {

@@ -22,6 +22,7 @@ import unittest
 MANAGER = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else ""
 BANKS = ("sha1", "sha256", "sha384")
 PCR = 13
+LINK_VERSION = 2
 NOBODY = 65534
 
 
@@ -92,7 +93,7 @@ class Builder:
         return data
 
     def hello(self):
-        self.send(1, struct.pack("<I", 1))
+        self.send(1, struct.pack("<I", LINK_VERSION))
         return self.receive()
 
     def put(self, record: bytes):
