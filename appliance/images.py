@@ -67,6 +67,7 @@ initrds = ["/boot/ashlar/toolstack-initrd"]
 command_line = "{command_line}"
 requester = true
 essential = {essential}
+vtpm_state_store = {vtpm_state_store}
 """
 TOOLSTACK_COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=1"
 
@@ -137,14 +138,15 @@ def _add_builder(archive, recipe):
     if recipe.toolstack_kernel:
         archive.file("/boot/ashlar/toolstack-vmlinuz", recipe.toolstack_kernel)
         archive.file("/boot/ashlar/toolstack-initrd", recipe.toolstack_initrd)
-        manifest += _boot_domain("toolstack", essential=True)
+        manifest += _boot_domain("toolstack", first=True)
         if recipe.second_toolstack:
-            manifest += _boot_domain("toolstack-2", essential=False)
+            manifest += _boot_domain("toolstack-2", first=False)
     archive.file("/etc/ashlar/boot.toml", manifest)
 
 
-def _boot_domain(name, essential):
-    return BOOT_MANIFEST.format(name=name, essential=str(essential).lower(),
+def _boot_domain(name, first):
+    return BOOT_MANIFEST.format(name=name, essential=str(first).lower(),
+                                vtpm_state_store=str(first).lower(),
                                 command_line=TOOLSTACK_COMMAND_LINE)
 
 
@@ -215,7 +217,9 @@ def write_toolstack(target, build, files, demo=None, extra_programs=None):
     lines = contents.add_modules(archive, kernel("6.1-cloud"), TOOLSTACK_MODULES,
                                  MODULE_PARAMETERS)
     archive.file("/etc/modules", "\n".join(lines) + "\n")
-    programs = {"/usr/bin/ashlar": build / "cli/ashlar"} | (extra_programs or {})
+    programs = {"/usr/bin/ashlar": build / "cli/ashlar",
+                "/usr/sbin/ashlar-vtpm-store": build / "tpm/state/ashlar-vtpm-store"}
+    programs |= extra_programs or {}
     for path, source in programs.items():
         if source.exists():
             contents.add_program(archive, source, path)

@@ -16,8 +16,6 @@ namespace ashlar::ipc {
 
 namespace {
 
-// Relative paths are below this domain's own /local/domain/N.
-constexpr const char* home = "backend/vtpm";
 /// Devices of one backend domain. xenstored lets a domain have 128 watches and own 1000 nodes.
 constexpr std::size_t max_devices = 96;
 /// Watch events and packets handled before the caller gets its turn.
@@ -41,10 +39,11 @@ struct Device {
 
 class Backends final : public TpmifBackends {
 public:
-  Backends(TpmifHandler& handler, DeviceStore store, EventChannels events, GrantTable grants,
-           UniqueFd waits)
-      : handler_(handler), store_(std::move(store)), events_(std::move(events)),
-        grants_(std::move(grants)), waits_(std::move(waits)) {}
+  Backends(TpmifHandler& handler, TpmifDevice kind, DeviceStore store, EventChannels events,
+           GrantTable grants, UniqueFd waits)
+      : handler_(handler), kind_(to_string(kind)), home_("backend/" + kind_),
+        store_(std::move(store)), events_(std::move(events)), grants_(std::move(grants)),
+        waits_(std::move(waits)) {}
   Backends(const Backends&) = delete;
   Backends& operator=(const Backends&) = delete;
   ~Backends() override {
@@ -62,7 +61,7 @@ public:
       if (epoll_ctl(waits_.value(), EPOLL_CTL_ADD, fd, &wanted) != 0)
         return errno_failure("waiting for vTPM devices");
     }
-    return store_.watch(home);
+    return store_.watch(home_);
   }
 
   [[nodiscard]] Status turn() override {
@@ -85,7 +84,7 @@ public:
 
 private:
   void changed(const std::string& path) {
-    if (path == home)
+    if (path == home_)
       return look_for_devices();
     for (auto& [domid, device] : devices_)
       if (path == device.front + "/state")
@@ -103,8 +102,8 @@ private:
       store_.unwatch(device.front + "/state");
       next = devices_.erase(next);
     }
-    for (const std::string& name : store_.list(home)) {
-      const auto domid = store_.read_number(fmt::format("{}/{}/0/frontend-id", home, name));
+    for (const std::string& name : store_.list(home_)) {
+      const auto domid = store_.read_number(fmt::format("{}/{}/0/frontend-id", home_, name));
       if (domid && std::to_string(*domid) == name && !devices_.contains(*domid))
         add(*domid);
     }
@@ -113,8 +112,8 @@ private:
   void add(std::uint32_t domid) {
     Device device;
     device.domid = domid;
-    device.back = fmt::format("{}/{}/0", home, domid);
-    device.front = fmt::format("/local/domain/{}/device/vtpm/0", domid);
+    device.back = fmt::format("{}/{}/0", home_, domid);
+    device.front = fmt::format("/local/domain/{}/device/{}/0", domid, kind_);
     if (devices_.size() >= max_devices)
       return refuse(device, fmt::format("there are {} devices already", max_devices));
     if (const Status watched = store_.watch(device.front + "/state"); !watched)
@@ -196,7 +195,7 @@ private:
   }
 
   void refuse(Device& device, const std::string& why) {
-    log::warning("the vTPM device of domain {} is closed: {}", device.domid, why);
+    log::warning("the {} device of domain {} is closed: {}", kind_, device.domid, why);
     device.refused = true;
     disconnect(device);
     set_state(device, XenbusState::closed);
@@ -218,6 +217,8 @@ private:
   }
 
   TpmifHandler& handler_;
+  std::string kind_;
+  std::string home_; // relative: below this domain's own /local/domain/N
   DeviceStore store_;
   EventChannels events_;
   GrantTable grants_;
@@ -227,8 +228,9 @@ private:
 
 } // namespace
 
-Result<std::unique_ptr<TpmifBackends>> TpmifBackends::open(TpmifHandler& handler) {
-  const std::string doing = "offering vTPM devices";
+Result<std::unique_ptr<TpmifBackends>> TpmifBackends::open(TpmifHandler& handler,
+                                                           TpmifDevice device) {
+  const std::string doing = std::string("offering devices ") + to_string(device);
   DeviceStore store = TRY(DeviceStore::open());
   EventChannels events = TRY(open_event_channels());
   GrantTable grants(xengnttab_open(nullptr, 0));
@@ -238,10 +240,20 @@ Result<std::unique_ptr<TpmifBackends>> TpmifBackends::open(TpmifHandler& handler
   UniqueFd waits(epoll_create1(EPOLL_CLOEXEC));
   if (!waits)
     return errno_failure(doing);
-  auto backends = std::make_unique<Backends>(handler, std::move(store), std::move(events),
+  auto backends = std::make_unique<Backends>(handler, device, std::move(store), std::move(events),
                                              std::move(grants), std::move(waits));
   TRY(backends->start());
   return backends;
+}
+
+Result<std::string> tpmif_device_uuid(TpmifDevice device, std::uint32_t frontend_domid) {
+  const DeviceStore store = TRY(DeviceStore::open());
+  const std::string path = fmt::format("backend/{}/{}/0/uuid", to_string(device), frontend_domid);
+  if (std::optional<std::string> uuid = store.read(path))
+    return *std::move(uuid);
+  return failure(ErrorCode::not_found,
+                 fmt::format("looking for the guest of domain {}", frontend_domid),
+                 "xenstore has no " + path);
 }
 
 } // namespace ashlar::ipc

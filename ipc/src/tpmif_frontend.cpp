@@ -15,25 +15,34 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Relative paths are below this domain's own /local/domain/N.
-const std::string own = "device/vtpm/0";
+// Relative: below this domain's own /local/domain/N.
+std::string path_of(TpmifDevice device) {
+  return std::string("device/") + to_string(device) + "/0";
+}
+
 // The backend's state is read at these intervals, not watched: the agent is a static program, and
 // Debian's static libxenstore has no reader thread, so that a watch's event that comes before the
 // answer to a request is taken for the answer (its xs.c, read_reply(): EINVAL).
 constexpr std::int64_t connect_poll_ms = 20;
 constexpr std::int64_t state_poll_ms = 500;
-constexpr const char* no_device = "xenstore has no device/vtpm/0: was the guest built with a vTPM?";
+
+std::unexpected<Error> missing(TpmifDevice device) {
+  return failure(ErrorCode::not_found,
+                 fmt::format("opening this domain's device {}", to_string(device)),
+                 "xenstore has no " + path_of(device) + ": was this domain built to have one?");
+}
 
 class Frontend final : public TpmifFrontend {
 public:
-  Frontend(DeviceStore store, EventChannels events, GrantShares shares, std::uint32_t backend_domid,
-           std::string backend)
-      : store_(std::move(store)), events_(std::move(events)), shares_(std::move(shares)),
-        backend_domid_(backend_domid), backend_state_(std::move(backend) + "/state") {}
+  Frontend(TpmifDevice device, DeviceStore store, EventChannels events, GrantShares shares,
+           std::uint32_t backend_domid, std::string backend)
+      : own_(path_of(device)), store_(std::move(store)), events_(std::move(events)),
+        shares_(std::move(shares)), backend_domid_(backend_domid),
+        backend_state_(std::move(backend) + "/state") {}
   Frontend(const Frontend&) = delete;
   Frontend& operator=(const Frontend&) = delete;
   ~Frontend() override {
-    static_cast<void>(store_.write_state(own + "/state", XenbusState::closed));
+    static_cast<void>(store_.write_state(own_ + "/state", XenbusState::closed));
     if (port_)
       xenevtchn_unbind(events_.get(), *port_);
     if (page_)
@@ -44,12 +53,12 @@ public:
 
   /// Says that it is there, waits for the backend's offer, shares the page, waits to be connected.
   [[nodiscard]] Status connect(Clock::time_point deadline) {
-    TRY(store_.write_state(own + "/state", XenbusState::initialising));
+    TRY(store_.write_state(own_ + "/state", XenbusState::initialising));
     TRY(await(XenbusState::init_wait, deadline));
     TRY(share());
-    TRY(store_.write_state(own + "/state", XenbusState::initialised));
+    TRY(store_.write_state(own_ + "/state", XenbusState::initialised));
     TRY(await(XenbusState::connected, deadline));
-    return store_.write_state(own + "/state", XenbusState::connected);
+    return store_.write_state(own_ + "/state", XenbusState::connected);
   }
 
   [[nodiscard]] Result<std::vector<std::byte>>
@@ -74,7 +83,7 @@ public:
 
 private:
   [[nodiscard]] std::string doing() const {
-    return fmt::format("using the vTPM device of domain {}", backend_domid_);
+    return fmt::format("using {}, which domain {} serves", own_, backend_domid_);
   }
 
   [[nodiscard]] Status share() {
@@ -88,9 +97,9 @@ private:
     if (port < 0)
       return errno_failure(doing(), "no event channel can be allocated");
     port_ = static_cast<evtchn_port_t>(port);
-    TRY(store_.write(own + "/ring-ref", std::to_string(reference)));
-    TRY(store_.write(own + "/event-channel", std::to_string(*port_)));
-    return store_.write(own + "/feature-protocol-v2", "1");
+    TRY(store_.write(own_ + "/ring-ref", std::to_string(reference)));
+    TRY(store_.write(own_ + "/event-channel", std::to_string(*port_)));
+    return store_.write(own_ + "/feature-protocol-v2", "1");
   }
 
   [[nodiscard]] Status await(XenbusState wanted, Clock::time_point deadline) {
@@ -115,6 +124,7 @@ private:
     return {};
   }
 
+  std::string own_;
   DeviceStore store_;
   EventChannels events_;
   GrantShares shares_;
@@ -128,26 +138,34 @@ private:
 
 Result<std::string> tpmif_device_version() {
   const DeviceStore store = TRY(DeviceStore::open());
+  const std::string own = path_of(TpmifDevice::vtpm);
   if (!store.read(own + "/backend"))
-    return failure(ErrorCode::not_found, "looking for this domain's vTPM device", no_device);
+    return missing(TpmifDevice::vtpm);
   return store.read(own + "/version").value_or("");
 }
 
-Result<std::unique_ptr<TpmifFrontend>> TpmifFrontend::connect(std::chrono::milliseconds timeout) {
+Result<bool> has_tpmif_device(TpmifDevice device) {
+  const DeviceStore store = TRY(DeviceStore::open());
+  return store.read(path_of(device) + "/backend").has_value();
+}
+
+Result<std::unique_ptr<TpmifFrontend>> TpmifFrontend::connect(std::chrono::milliseconds timeout,
+                                                              TpmifDevice device) {
   const auto deadline = Clock::now() + timeout;
-  const std::string doing = "opening this domain's vTPM device";
+  const std::string own = path_of(device);
+  const std::string doing = "opening this domain's " + own;
   DeviceStore store = TRY(DeviceStore::open());
   const auto backend = store.read(own + "/backend");
   const auto backend_domid = store.read_number(own + "/backend-id");
   if (!backend || !backend_domid)
-    return failure(ErrorCode::not_found, doing, no_device);
+    return missing(device);
   EventChannels events = TRY(open_event_channels());
   GrantShares shares(xengntshr_open(nullptr, 0));
   if (!shares)
     return failure(errno == ENOENT ? ErrorCode::not_found : ErrorCode::io, doing,
                    "/dev/xen/gntalloc cannot be opened; is the module xen-gntalloc loaded?", errno);
-  auto frontend = std::make_unique<Frontend>(std::move(store), std::move(events), std::move(shares),
-                                             *backend_domid, *backend);
+  auto frontend = std::make_unique<Frontend>(device, std::move(store), std::move(events),
+                                             std::move(shares), *backend_domid, *backend);
   TRY(frontend->connect(deadline));
   return frontend;
 }

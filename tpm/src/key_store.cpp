@@ -13,8 +13,8 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/memory_file.hpp"
 #include "ashlar/base/wire.hpp"
+#include "ashlar/tpm/durable_file.hpp"
 #include "ashlar/tpm/limits.hpp"
-#include "durable_file.hpp"
 
 namespace ashlar::tpm {
 

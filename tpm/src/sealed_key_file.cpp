@@ -9,13 +9,13 @@
 
 #include <fmt/format.h>
 
-#include "aes_gcm.hpp"
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/memory_file.hpp"
 #include "ashlar/base/wire.hpp"
+#include "ashlar/tpm/aes_gcm.hpp"
+#include "ashlar/tpm/durable_file.hpp"
 #include "ashlar/tpm/key_store.hpp"
 #include "ashlar/tpm/limits.hpp"
-#include "durable_file.hpp"
 
 namespace ashlar::tpm {
 

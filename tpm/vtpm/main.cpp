@@ -18,6 +18,7 @@ extern "C" {
 #include "ashlar/vtpm/commands.hpp"
 #include "ashlar/vtpm/engine.hpp"
 #include "ashlar/vtpm/guest_measurement.hpp"
+#include "ashlar/vtpm/state_keeper.hpp"
 
 namespace {
 
@@ -31,6 +32,7 @@ constexpr std::string_view usage =
 
 constexpr std::chrono::seconds manager_time{60};
 constexpr std::chrono::seconds answer_time{30};
+constexpr std::chrono::seconds store_time{60};         // the store may be starting anew
 constexpr const char* report_node = "data/vtpm-state"; // below this domain's own directory
 constexpr std::size_t max_report_bytes = 200;
 
@@ -72,15 +74,51 @@ private:
   std::uint32_t guest_;
 };
 
-Result<vtpm::GuestMeasurement> ask_manager() {
-  const std::unique_ptr<ipc::TpmifFrontend> manager =
-      TRY(ipc::TpmifFrontend::connect(manager_time));
-  const vtpm::Exchange exchange = [&manager](std::span<const std::byte> packet) {
-    return manager->exchange(packet, answer_time);
-  };
-  vtpm::GuestMeasurement measurement = TRY(vtpm::fetch_measurement(exchange));
-  TRY(vtpm::require_first_start(exchange));
-  return measurement;
+/// One of this domain's devices, connected when it is needed, and anew when the other end was
+/// started anew: all that a vTPM asks for may be asked twice.
+class Line {
+public:
+  Line(ipc::TpmifDevice device, std::chrono::seconds connect_time)
+      : device_(device), connect_time_(connect_time) {}
+
+  Result<std::vector<std::byte>> exchange(std::span<const std::byte> packet) {
+    Result<std::vector<std::byte>> answer = ask(packet);
+    if (!answer && answer.error().code == ErrorCode::peer_closed)
+      answer = ask(packet);
+    return answer;
+  }
+  [[nodiscard]] vtpm::Exchange as_exchange() {
+    return [this](std::span<const std::byte> packet) { return exchange(packet); };
+  }
+
+private:
+  Result<std::vector<std::byte>> ask(std::span<const std::byte> packet) {
+    if (!frontend_)
+      frontend_ = TRY(ipc::TpmifFrontend::connect(connect_time_, device_));
+    Result<std::vector<std::byte>> answer = frontend_->exchange(packet, answer_time);
+    if (!answer)
+      frontend_.reset();
+    return answer;
+  }
+
+  ipc::TpmifDevice device_;
+  std::chrono::seconds connect_time_;
+  std::unique_ptr<ipc::TpmifFrontend> frontend_;
+};
+
+/// A TPM with the state that the guest's last one had; the first one is fresh.
+Result<std::unique_ptr<vtpm::Engine>> start_engine(const vtpm::StateKeeper& keeper,
+                                                   measure::Vtpm version) {
+  const std::optional<std::vector<std::byte>> saved = TRY(keeper.load());
+  const bool first = !saved.has_value();
+  std::unique_ptr<vtpm::Engine> engine =
+      TRY(vtpm::Engine::start(version, first ? std::vector<std::byte>() : *saved));
+  log::notice("the TPM is {}; its state is {}", first ? "new" : "the one that the guest had",
+              keeper.keeps() ? "kept" : "lost when this domain ends");
+  if (keeper.keeps())
+    TRY(engine->keep_state(
+        [&keeper](std::span<const std::byte> state) { return keeper.save(state); }));
+  return engine;
 }
 
 Status serve(ipc::TpmifBackends& devices) {
@@ -93,12 +131,18 @@ Status serve(ipc::TpmifBackends& devices) {
 }
 
 Status run() {
-  const vtpm::GuestMeasurement measurement = TRY(ask_manager());
+  Line manager(ipc::TpmifDevice::vtpm, manager_time);
+  Line store(ipc::TpmifDevice::vtpm_state, store_time);
+  const vtpm::GuestMeasurement measurement = TRY(vtpm::fetch_measurement(manager.as_exchange()));
   const measure::Record& record = measurement.record;
   log::notice("the guest is domain {} with record {}; TPM {}, profile {}", record.domid,
               record.serial, measure::to_string(measurement.version),
               measure::to_string(measurement.profile));
-  const std::unique_ptr<vtpm::Engine> engine = TRY(vtpm::Engine::start(measurement.version));
+  const bool keeps = TRY(ipc::has_tpmif_device(ipc::TpmifDevice::vtpm_state));
+  const vtpm::StateKeeper keeper(manager.as_exchange(),
+                                 keeps ? store.as_exchange() : vtpm::Exchange(),
+                                 {.guest = record.uuid, .version = measurement.version});
+  const std::unique_ptr<vtpm::Engine> engine = TRY(start_engine(keeper, measurement.version));
   const auto extensions = TRY(measure::extensions_of(measurement.profile, record.events));
   const auto banks = measurement.version == measure::Vtpm::tpm12
                          ? measure::banks_of(measure::Profile::pv_grub) // a TPM 1.2 has SHA-1 alone

@@ -182,6 +182,7 @@ Result<Domain> make_draft(const GuestRequest& request, const policy::Policy& pol
     draft.vtpm_profile = decision.vtpm_profile;
   draft.policy_digest = policy.digest();
   draft.record.requester = decision.requester;
+  draft.uuid_given = request.uuid_given;
   if (request.uuid) {
     draft.record.uuid = *request.uuid;
     return draft;
@@ -200,6 +201,7 @@ GuestRequest repeat_request(const Domain& domain) {
   request.peer = domain.peer;
   request.configuration = domain.configuration;
   request.uuid = domain.uuid();
+  request.uuid_given = domain.uuid_given;
   request.command_line = domain.command_line;
   request.kernel = domain.kernel;
   request.initrds = domain.initrds;

@@ -118,6 +118,7 @@ Result<Domain> approved_draft(Services& services, const BootDomain& wanted, cons
   draft.requester = wanted.requester;
   draft.essential = wanted.essential;
   draft.tpm_manager = wanted.tpm_manager;
+  draft.vtpm_state_store = wanted.vtpm_state_store;
   draft.io_pages = wanted.io_pages;
   return draft;
 }

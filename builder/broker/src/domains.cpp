@@ -63,6 +63,10 @@ const Domain* Domains::find_tpm_manager() const {
   return find_if([](const Domain& domain) { return domain.tpm_manager; });
 }
 
+const Domain* Domains::find_vtpm_state_store() const {
+  return find_if([](const Domain& domain) { return domain.vtpm_state_store; });
+}
+
 Status Domains::admit(std::uint32_t domid) {
   const auto found = domains_.find(domid);
   if (found == domains_.end())
@@ -130,10 +134,13 @@ Status Domains::forget(std::uint64_t serial) {
 }
 
 Status Domains::remove_devices(const Domain& domain) {
-  const Domain* manager = find_tpm_manager();
-  if (domain.vtpm_of == 0 || !manager)
+  if (domain.vtpm_of == 0)
     return {};
-  return store_.remove(vtpm_backend_path(manager->domid(), domain.domid()));
+  if (const Domain* manager = find_tpm_manager())
+    TRY(store_.remove(vtpm_backend_path(device_vtpm, manager->domid(), domain.domid())));
+  if (const Domain* state_store = find_vtpm_state_store())
+    TRY(store_.remove(vtpm_backend_path(device_vtpm_state, state_store->domid(), domain.domid())));
+  return {};
 }
 
 Status Domains::remove_half_built(const measure::Uuid& uuid) {

@@ -188,6 +188,8 @@ Result<Domain> read_domain(WireReader& reader) {
   domain.vtpm_profile = read_profile(reader);
   domain.vtpm_of = reader.u64();
   domain.admitted = reader.u8() != 0;
+  domain.vtpm_state_store = reader.u8() != 0;
+  domain.uuid_given = reader.u8() != 0;
   if (reader.good())
     domain.record = TRY(measure::decode(std::as_bytes(std::span(record))));
   return domain;
@@ -274,6 +276,8 @@ Result<std::vector<std::byte>> built(const Domain& domain) {
   writer.u8(profile_number(domain.vtpm_profile));
   writer.u64(domain.vtpm_of);
   writer.u8(domain.admitted ? 1 : 0);
+  writer.u8(domain.vtpm_state_store ? 1 : 0);
+  writer.u8(domain.uuid_given ? 1 : 0);
   return writer.take();
 }
 

@@ -234,6 +234,7 @@ Result<GuestRequest> guest_request(const ashlar_v1_Create& create) {
                      fmt::format("its UUID has {} bytes, 16 are needed", bytes.size()));
     std::ranges::copy(bytes, uuid.begin());
     request.uuid = uuid;
+    request.uuid_given = true;
   }
   request.command_line = create.command_line;
   if (!create.has_kernel)

@@ -211,6 +211,7 @@ Result<BootDomain> read_boot_domain(const toml::table& table, const std::string&
   reader.boolean("requester", domain.requester);
   reader.boolean("essential", domain.essential);
   reader.boolean("tpm_manager", domain.tpm_manager);
+  reader.boolean("vtpm_state_store", domain.vtpm_state_store);
   const std::vector<const toml::table*> io_pages = reader.tables("iomem");
   TRY(reader.end());
   domain.io_pages = TRY(read_io_pages(io_pages, path));
@@ -271,10 +272,12 @@ Result<std::vector<BootDomain>> parse_boot_manifest(std::string_view text,
   for (const toml::node& item : *array) {
     BootDomain domain = TRY(read_boot_domain(*item.as_table(), path));
     for (const BootDomain& other : domains) {
-      if (other.tpm_manager && domain.tpm_manager)
+      const bool two_managers = other.tpm_manager && domain.tpm_manager;
+      if (two_managers || (other.vtpm_state_store && domain.vtpm_state_store))
         return failure(ErrorCode::invalid, place(path, item),
-                       fmt::format("\"{}\" has tpm_manager = true already: there can be one",
-                                   other.configuration.name));
+                       fmt::format("\"{}\" has {} = true already: there can be one",
+                                   other.configuration.name,
+                                   two_managers ? "tpm_manager" : "vtpm_state_store"));
       if (other.configuration.name == domain.configuration.name)
         return failure(ErrorCode::invalid, place(path, item),
                        fmt::format("two domains have the name \"{}\"", other.configuration.name));

@@ -11,20 +11,21 @@ namespace {
 
 constexpr const char* initialising = "1"; // XenbusStateInitialising
 
-std::string frontend_path(std::uint32_t frontend) {
-  return fmt::format("/local/domain/{}/device/vtpm", frontend);
+std::string frontend_path(const char* kind, std::uint32_t frontend) {
+  return fmt::format("/local/domain/{}/device/{}", frontend, kind);
 }
 
 } // namespace
 
-std::string vtpm_backend_path(std::uint32_t backend, std::uint32_t frontend) {
-  return fmt::format("/local/domain/{}/backend/vtpm/{}", backend, frontend);
+std::string vtpm_backend_path(const char* kind, std::uint32_t backend, std::uint32_t frontend) {
+  return fmt::format("/local/domain/{}/backend/{}/{}", backend, kind, frontend);
 }
 
 Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
   const std::string uuid = measure::to_string(device.uuid);
-  const std::string front = frontend_path(device.frontend) + "/0";
-  const std::string back_home = vtpm_backend_path(device.backend, device.frontend);
+  const std::string front_home = frontend_path(device.kind, device.frontend);
+  const std::string front = front_home + "/0";
+  const std::string back_home = vtpm_backend_path(device.kind, device.backend, device.frontend);
   const std::string back = back_home + "/0";
   const xen::Permission seen_by_backend{.owner = builder_domid, .reader = device.backend};
   const xen::Permission seen_by_frontend{.owner = builder_domid, .reader = device.frontend};
@@ -32,7 +33,7 @@ Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
   const std::string backends = fmt::format("/local/domain/{}/backend", device.backend);
   std::vector<xen::StoreNode> nodes = {
       {backends, "", seen_by_backend},
-      {backends + "/vtpm", "", seen_by_backend},
+      {fmt::format("{}/{}", backends, device.kind), "", seen_by_backend},
       {back_home, "", seen_by_backend},
       {back, "", xen::Permission{.owner = device.backend, .reader = device.frontend}},
       {back + "/frontend", front, {}},
@@ -45,7 +46,7 @@ Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
   TRY(store.replace(back_home, nodes));
 
   nodes = {
-      {frontend_path(device.frontend), "", seen_by_frontend},
+      {front_home, "", seen_by_frontend},
       {front, "", xen::Permission{.owner = device.frontend, .reader = device.backend}},
       {front + "/backend", back, {}},
       {front + "/backend-id", std::to_string(device.backend), {}},
@@ -54,7 +55,7 @@ Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
   };
   if (device.version != measure::Vtpm::none)
     nodes.push_back({front + "/version", measure::to_string(device.version), {}});
-  return store.replace(frontend_path(device.frontend), nodes);
+  return store.replace(front_home, nodes);
 }
 
 } // namespace ashlar::broker

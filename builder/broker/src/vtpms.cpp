@@ -128,6 +128,12 @@ Status Vtpms::launch(std::uint64_t guest_serial, Start& start) {
   TRY(write_vtpm_device(
       services_.store,
       {.frontend = start.domid, .backend = manager->domid(), .uuid = guest->uuid()}));
+  // A UUID that was made up never comes again, and nothing has to be kept for it.
+  if (const Domain* keeper = services_.domains.find_vtpm_state_store(); keeper && guest->uuid_given)
+    TRY(write_vtpm_device(services_.store, {.kind = device_vtpm_state,
+                                            .frontend = start.domid,
+                                            .backend = keeper->domid(),
+                                            .uuid = guest->uuid()}));
   TRY(write_vtpm_device(services_.store, {.frontend = guest->domid(),
                                           .backend = start.domid,
                                           .uuid = guest->uuid(),

@@ -118,6 +118,95 @@ TEST_CASE("engine: a TPM 2.0 has no bank that nobody extends") {
   CHECK(to_hex(std::span(*answer).last(4)) == "00000000");
 }
 
+namespace {
+
+// TPM2_NV_DefineSpace of index 0x01500000, 8 bytes, by the owner; TPM2_NV_ReadPublic of it.
+constexpr const char* define_nv = "80020000002d0000012a40000001000000094000000900000000000000"
+                                  "000e01500000000b0006000600000008";
+constexpr const char* find_nv = "80010000000e0000016901500000";
+const std::string tpm_failure = "00000101"; // TPM_RC_FAILURE
+
+struct Shelf {
+  std::vector<std::byte> state;
+  int saves = 0;
+  bool full = false;
+  Engine::Keep keep() {
+    return [this](std::span<const std::byte> changed) -> Status {
+      if (full)
+        return failure(ErrorCode::io, "keeping the state", "no room");
+      state.assign(changed.begin(), changed.end());
+      ++saves;
+      return {};
+    };
+  }
+};
+
+} // namespace
+
+TEST_CASE("engine: what a guest has put into its TPM is there when the TPM starts again") {
+  Shelf shelf;
+  {
+    const auto engine = started(measure::Vtpm::tpm20);
+    REQUIRE(engine->keep_state(shelf.keep()));
+    const int before = shelf.saves;
+    CHECK(code_of(*engine, find_nv) != "00000000");
+    CHECK(code_of(*engine, define_nv) == "00000000");
+    CHECK(shelf.saves > before); // before the command was answered
+    REQUIRE(extend_all(*engine, std::vector{extension(9, "x")}, measure::all_banks));
+  }
+  const auto again = Engine::start(measure::Vtpm::tpm20, shelf.state);
+  REQUIRE_MESSAGE(again.has_value(), again.error().message());
+  CHECK(code_of(**again, find_nv) == "00000000");
+  CHECK(pcr(**again, 9, measure::Bank::sha256) == std::string(64, '0'));
+  REQUIRE(extend_all(**again, std::vector{extension(9, "x")}, measure::all_banks));
+}
+
+TEST_CASE("engine: a TPM 1.2 starts again with its state, enabled and locked as before") {
+  // TPM_NV_DefineSpace of index 0x10, 8 bytes, which needs no owner; TPM_GetCapability(NV_LIST).
+  const std::string pcrs = "0003000000"
+                           "1f" +
+                           std::string(40, '0');
+  const std::string define = "00c100000065000000cc"
+                             "001800000010" +
+                             pcrs + pcrs +
+                             "001700000004"
+                             "000000"
+                             "00000008" +
+                             std::string(40, '0');
+  const char* list_nv = "00c100000012000000650000000d00000000";
+  Shelf shelf;
+  std::string list;
+  {
+    const auto engine = started(measure::Vtpm::tpm12);
+    REQUIRE(engine->keep_state(shelf.keep()));
+    const std::string empty = to_hex(*engine->process(*from_hex(list_nv)));
+    CHECK(code_of(*engine, define) == "00000000");
+    list = to_hex(*engine->process(*from_hex(list_nv)));
+    CHECK(list != empty);
+  }
+  const auto again = Engine::start(measure::Vtpm::tpm12, shelf.state);
+  REQUIRE_MESSAGE(again.has_value(), again.error().message());
+  CHECK(to_hex(*(*again)->process(*from_hex(list_nv))) == list);
+  CHECK(code_of(**again, "00c10000000c4000000a0008") != "00000000"); // physical presence
+  REQUIRE(extend_all(**again, std::vector{extension(9, "x")}, sha1_alone));
+}
+
+TEST_CASE("engine: a TPM whose state cannot be kept fails, and stays so") {
+  Shelf shelf;
+  const auto engine = started(measure::Vtpm::tpm20);
+  REQUIRE(engine->keep_state(shelf.keep()));
+  shelf.full = true;
+  CHECK(code_of(*engine, define_nv) == tpm_failure);
+  shelf.full = false;
+  CHECK(code_of(*engine, find_nv) == tpm_failure);
+}
+
+TEST_CASE("engine: what is no state of libtpms starts no TPM") {
+  const std::vector<std::byte> garbage(200, std::byte{7});
+  for (const measure::Vtpm version : {measure::Vtpm::tpm12, measure::Vtpm::tpm20})
+    CHECK_FALSE(Engine::start(version, garbage));
+}
+
 TEST_CASE("engine: garbage is answered, never fatal") {
   std::mt19937 random(20141);
   for (const measure::Vtpm version : {measure::Vtpm::tpm12, measure::Vtpm::tpm20}) {

@@ -103,16 +103,3 @@ TEST_CASE("guest measurement: answers that make no sense are refused, and end") 
     CHECK(manager.questions <= max_measurement_parts);
   }
 }
-
-TEST_CASE("guest measurement: a fresh TPM is for guests that never had one") {
-  const auto asked = [](tpm::VtpmStatus status) {
-    return require_first_start(
-        [status](std::span<const std::byte>) -> Result<std::vector<std::byte>> {
-          return tpm::encode(tpm::VtpmResponse{status, {}});
-        });
-  };
-  CHECK(asked(tpm::VtpmStatus::no_key));
-  for (const auto status : {tpm::VtpmStatus::success, tpm::VtpmStatus::denied,
-                            tpm::VtpmStatus::failed, tpm::VtpmStatus::bad_ordinal})
-    CHECK_FALSE(asked(status));
-}

@@ -14,6 +14,7 @@ extern "C" {
 
 #include <fmt/format.h>
 
+#include "ashlar/base/log.hpp"
 #include "ashlar/vtpm/commands.hpp"
 
 namespace ashlar::vtpm {
@@ -25,6 +26,7 @@ using StateBytes = std::vector<unsigned char>;
 // libtpms has one TPM a process, and its callbacks carry no context.
 bool running = false;
 std::map<std::string, StateBytes> state;
+Engine::Keep keep;
 
 TPM_RESULT state_init() {
   return TPM_SUCCESS;
@@ -45,8 +47,17 @@ TPM_RESULT state_load(unsigned char** data, std::uint32_t* length, std::uint32_t
 
 TPM_RESULT state_store(const unsigned char* data, std::uint32_t length, std::uint32_t /*tpm*/,
                        const char* name) {
-  state[name].assign(data, data + length);
-  return TPM_SUCCESS;
+  StateBytes& kept = state[name];
+  const bool changed = !std::ranges::equal(kept, std::span(data, length));
+  kept.assign(data, data + length);
+  // The other states are those of a suspended TPM, and a vTPM always starts anew.
+  if (!keep || !changed || std::string_view(name) != TPM_PERMANENT_ALL_NAME)
+    return TPM_SUCCESS;
+  const Status done = keep(std::as_bytes(std::span(kept)));
+  if (done)
+    return TPM_SUCCESS;
+  log::error("the TPM fails, because its state cannot be kept: {}", done.error().message());
+  return TPM_FAIL;
 }
 
 TPM_RESULT state_delete(std::uint32_t /*tpm*/, const char* name, TPM_BOOL must_exist) {
@@ -141,12 +152,17 @@ Status close_platform(Engine& engine) {
 
 } // namespace
 
-Result<std::unique_ptr<Engine>> Engine::start(measure::Vtpm version) {
+Result<std::unique_ptr<Engine>> Engine::start(measure::Vtpm version,
+                                              std::span<const std::byte> saved) {
   if (running)
     return failure(ErrorCode::busy, "starting a TPM", "this process has one");
   std::unique_ptr<Engine> engine(new Engine(version));
   running = true;
   state.clear();
+  if (!saved.empty()) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(saved.data());
+    state[TPM_PERMANENT_ALL_NAME].assign(bytes, bytes + saved.size());
+  }
   TRY(check(TPMLIB_ChooseTPMVersion(version == measure::Vtpm::tpm12 ? TPMLIB_TPM_VERSION_1_2
                                                                     : TPMLIB_TPM_VERSION_2),
             "choosing the TPM's version"));
@@ -166,7 +182,14 @@ Result<std::unique_ptr<Engine>> Engine::start(measure::Vtpm version) {
 
 Engine::~Engine() {
   TPMLIB_Terminate();
+  keep = nullptr;
   running = false;
+}
+
+Status Engine::keep_state(Keep wanted) {
+  TRY(wanted(std::as_bytes(std::span(state[TPM_PERMANENT_ALL_NAME]))));
+  keep = std::move(wanted);
+  return {};
 }
 
 Status Engine::power_on() {

@@ -65,15 +65,4 @@ Result<GuestMeasurement> fetch_measurement(const Exchange& exchange) {
   return measurement;
 }
 
-Status require_first_start(const Exchange& exchange) {
-  const tpm::VtpmResponse response = TRY(ask(exchange, {tpm::VtpmOrdinal::load_hash_key, {}}));
-  if (response.status == tpm::VtpmStatus::no_key)
-    return {};
-  return failure(
-      ErrorCode::denied, "starting a fresh TPM",
-      fmt::format("the TPM Manager has a key for this guest (status {}), so it had a TPM "
-                  "with a state, and this vTPM has no store to load it from",
-                  static_cast<std::uint32_t>(response.status)));
-}
-
 } // namespace ashlar::vtpm

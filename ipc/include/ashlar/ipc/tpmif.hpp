@@ -17,6 +17,16 @@
 
 namespace ashlar::ipc {
 
+/// What a device is for. Both speak tpmif; a domain has at most one of each.
+enum class TpmifDevice : std::uint8_t {
+  vtpm,       // xenstore's "vtpm": a TPM, or the TPM Manager's door
+  vtpm_state, // "vtpm-state": where a vTPM keeps its state, see docs/vtpm.md
+};
+/// Its name in xenstore: device/NAME/0 of the frontend, backend/NAME of the backend.
+[[nodiscard]] constexpr const char* to_string(TpmifDevice device) {
+  return device == TpmifDevice::vtpm ? "vtpm" : "vtpm-state";
+}
+
 /// The longest packet, in bytes: one page without its header, no extra pages.
 inline constexpr std::size_t max_tpmif_packet_bytes = 4088;
 
@@ -36,15 +46,16 @@ public:
   virtual void disconnected(std::uint32_t frontend_domid) = 0;
 };
 
-/// All devices "vtpm" whose backend is this domain: found, and found gone, in this domain's own
-/// backend/vtpm directory of xenstore. The frontend's domid is that of the backend's node and of
-/// the grant that Xen let us map: nothing that the frontend writes. One device a frontend (handle
-/// 0); further ones are refused.
+/// All devices of one sort whose backend is this domain: found, and found gone, in this domain's
+/// own backend/NAME directory of xenstore. The frontend's domid is that of the backend's node and
+/// of the grant that Xen let us map: nothing that the frontend writes. One device a frontend
+/// (handle 0); further ones are refused.
 class TpmifBackends {
 public:
   virtual ~TpmifBackends() = default;
   /// Errors: io, not_found (no Xen devices here).
-  [[nodiscard]] static Result<std::unique_ptr<TpmifBackends>> open(TpmifHandler& handler);
+  [[nodiscard]] static Result<std::unique_ptr<TpmifBackends>>
+  open(TpmifHandler& handler, TpmifDevice device = TpmifDevice::vtpm);
   /// For poll(2): readable when turn() has something to do. One descriptor for all devices.
   [[nodiscard]] virtual int descriptor() const = 0;
   /// Does what there is to do without waiting: new and closed devices, packets. A device that
@@ -57,7 +68,15 @@ public:
 /// TPM, but the TPM Manager's door. Errors: not_found (no such device).
 [[nodiscard]] Result<std::string> tpmif_device_version();
 
-/// This domain's own device vtpm/0, as a user of it.
+/// Has this domain a device of this sort? Errors: not_found (no xenstore here).
+[[nodiscard]] Result<bool> has_tpmif_device(TpmifDevice device);
+
+/// The UUID that the builder wrote for the frontend of a device whose backend is this domain: of
+/// the guest that it is about. Errors: not_found (no such device), io.
+[[nodiscard]] Result<std::string> tpmif_device_uuid(TpmifDevice device,
+                                                    std::uint32_t frontend_domid);
+
+/// One of this domain's own devices, as a user of it.
 class TpmifFrontend {
 public:
   virtual ~TpmifFrontend() = default;
@@ -65,7 +84,7 @@ public:
   /// has connected. Errors: not_found (no such device, or no Xen devices here), timeout,
   /// peer_closed, io.
   [[nodiscard]] static Result<std::unique_ptr<TpmifFrontend>>
-  connect(std::chrono::milliseconds timeout);
+  connect(std::chrono::milliseconds timeout, TpmifDevice device = TpmifDevice::vtpm);
   /// Sends a packet and waits for the answer. Errors: limit (size), timeout (the device is of no
   /// more use: the answer may still come), peer_closed, invalid (the answer's length), io.
   [[nodiscard]] virtual Result<std::vector<std::byte>>

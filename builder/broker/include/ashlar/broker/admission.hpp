@@ -16,6 +16,7 @@ struct GuestRequest {
   policy::Peer peer;
   measure::DomainConfiguration configuration;
   std::optional<measure::Uuid> uuid; // none: a random one
+  bool uuid_given = false;           // it is the requester's choice, not that of an earlier build
   std::string command_line;
   UsedImage
       kernel; // sha256 and size as claimed; `image` set if the builder holds it for the requester

@@ -39,10 +39,12 @@ struct Domain {
   std::string rule;          // of the policy, that allowed it
   std::string policy_digest; // 64 hexadecimal digits
   std::uint64_t started_unix = 0;
-  bool leave_paused = false;                    // the requester asked for it
-  bool requester = false;                       // boot manifest: may connect by vchan
-  bool essential = false;                       // boot manifest: the machine is done when this ends
-  bool tpm_manager = false;                     // boot manifest: keeps the records of all others
+  bool leave_paused = false;     // the requester asked for it
+  bool requester = false;        // boot manifest: may connect by vchan
+  bool essential = false;        // boot manifest: the machine is done when this ends
+  bool tpm_manager = false;      // boot manifest: keeps the records of all others
+  bool vtpm_state_store = false; // boot manifest: keeps the vTPMs' states
+  bool uuid_given = false;       // the UUID is the request's own: a vTPM keeps its state under it
   std::vector<constructor::IoPages> io_pages;   // boot manifest: of the device that it drives
   std::optional<measure::Profile> vtpm_profile; // the policy's; there if it has a vTPM
   std::uint64_t vtpm_of = 0; // the serial of the guest whose vTPM this domain is; 0: it is none

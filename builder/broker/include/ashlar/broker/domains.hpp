@@ -39,6 +39,7 @@ public:
   /// The vTPM of the guest whose record has this serial.
   [[nodiscard]] const Domain* find_vtpm_of(std::uint64_t guest_serial) const;
   [[nodiscard]] const Domain* find_tpm_manager() const;
+  [[nodiscard]] const Domain* find_vtpm_state_store() const;
   [[nodiscard]] const std::map<std::uint32_t, Domain>& all() const { return domains_; }
 
   /// Its record is where it belongs: from now on it may be unpaused.

@@ -49,6 +49,7 @@ struct BootDomain {
   bool essential = false; // when it ends for good, the builder exits with essential_domain_ended
   /// It runs ashlar-tpm-manager: started first, and the others wait until it has the hardware TPM.
   bool tpm_manager = false;
+  bool vtpm_state_store = false;              // it runs ashlar-vtpm-store
   std::vector<constructor::IoPages> io_pages; // key: iomem = [{ first_page = …, pages = … }]
 };
 

@@ -11,16 +11,22 @@
 
 namespace ashlar::broker {
 
+/// What a device is for, as its xenstore directories say it.
+inline constexpr const char* device_vtpm = "vtpm";
+inline constexpr const char* device_vtpm_state = "vtpm-state"; // where a vTPM keeps its state
+
 /// One device: the frontend's domain uses it, the backend's is it.
 struct VtpmDevice {
+  const char* kind = device_vtpm;
   std::uint32_t frontend = 0;
   std::uint32_t backend = 0;
   measure::Uuid uuid{};                        // the guest's: whose TPM it is
   measure::Vtpm version = measure::Vtpm::none; // none: it is the TPM Manager's, no TPM itself
 };
 
-/// /local/domain/B/backend/vtpm/F: removed when the frontend's domain goes.
-[[nodiscard]] std::string vtpm_backend_path(std::uint32_t backend, std::uint32_t frontend);
+/// /local/domain/B/backend/KIND/F: removed when the frontend's domain goes.
+[[nodiscard]] std::string vtpm_backend_path(const char* kind, std::uint32_t backend,
+                                            std::uint32_t frontend);
 
 /// Writes both ends' nodes: state 1 (Initialising) in each, handle 0. Each domain owns its end and
 /// can read the other's; the builder owns the directories above. Both domains must exist: xenstored

@@ -27,8 +27,4 @@ using Exchange = std::function<Result<std::vector<std::byte>>(std::span<const st
 [[nodiscard]] Result<GuestMeasurement> fetch_measurement(const Exchange& exchange);
 inline constexpr int max_measurement_parts = 8; // of about 4 KiB each
 
-/// Errors: denied, unless the manager has no key for this guest: a guest that had a TPM with a
-/// state must not get a fresh one.
-[[nodiscard]] Status require_first_start(const Exchange& exchange);
-
 } // namespace ashlar::vtpm

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "aes_gcm.hpp"
+#include "ashlar/tpm/aes_gcm.hpp"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -31,7 +31,7 @@ int length(std::span<const std::byte> bytes) {
 
 } // namespace
 
-Result<std::vector<std::byte>> encrypt(const SealedKey& key, std::span<const std::byte> bound,
+Result<std::vector<std::byte>> encrypt(const AesKey& key, std::span<const std::byte> bound,
                                        std::span<const std::byte> plain) {
   std::vector<std::byte> out(gcm_nonce_bytes + plain.size() + gcm_tag_bytes);
   const auto nonce = std::span(out).first(gcm_nonce_bytes);
@@ -53,7 +53,7 @@ Result<std::vector<std::byte>> encrypt(const SealedKey& key, std::span<const std
 }
 
 Result<std::optional<std::vector<std::byte>>>
-decrypt(const SealedKey& key, std::span<const std::byte> bound, std::span<const std::byte> sealed) {
+decrypt(const AesKey& key, std::span<const std::byte> bound, std::span<const std::byte> sealed) {
   if (sealed.size() < gcm_nonce_bytes + gcm_tag_bytes)
     return std::nullopt;
   const auto nonce = sealed.first(gcm_nonce_bytes);

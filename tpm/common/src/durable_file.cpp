@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "durable_file.hpp"
+#include "ashlar/tpm/durable_file.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

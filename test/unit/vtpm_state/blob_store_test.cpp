@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include <unistd.h>
+
+#include "ashlar/base/bytes.hpp"
+#include "ashlar/vtpm_state/blob_store.hpp"
+
+using namespace ashlar;
+using namespace ashlar::vtpm_state;
+namespace fs = std::filesystem;
+
+namespace {
+
+const measure::Uuid guest{std::byte{1}};
+const measure::Uuid neighbour{std::byte{2}};
+
+struct Shop {
+  fs::path directory = fs::temp_directory_path() / ("ashlar-blobs-" + std::to_string(getpid()));
+  BlobStore store{directory.string()};
+
+  Shop() { fs::remove_all(directory); }
+  ~Shop() { fs::remove_all(directory); }
+  Shop(const Shop&) = delete;
+  Shop& operator=(const Shop&) = delete;
+
+  Answer ask(const Request& request, const measure::Uuid& who = guest) {
+    const auto answer = decode_answer(store.answer(who, encode(request)));
+    REQUIRE_MESSAGE(answer.has_value(), answer.error().message());
+    return *answer;
+  }
+};
+
+Request put_of(const std::string& text) {
+  const auto all = as_bytes(text);
+  return {.operation = Operation::put,
+          .name = measure::digest(all)->sha256,
+          .total = static_cast<std::uint32_t>(text.size()),
+          .offset = 0,
+          .part = {all.begin(), all.end()}};
+}
+
+Request named(Operation operation, const Request& put) {
+  return {.operation = operation, .name = put.name, .total = 0, .offset = 0, .part = {}};
+}
+
+} // namespace
+
+TEST_CASE("blob store: a blob is for its guest alone, until another is to be kept") {
+  Shop shop;
+  const Request first = put_of("first");
+  const Request second = put_of("second");
+  CHECK(shop.ask(first).outcome == Outcome::done);
+  CHECK(shop.ask(second).outcome == Outcome::done);
+  CHECK(shop.ask(named(Operation::get, first)).part == first.part);
+  CHECK(shop.ask(named(Operation::get, first), neighbour).outcome == Outcome::not_found);
+  CHECK(shop.ask(named(Operation::keep, second), neighbour).outcome == Outcome::not_found);
+  CHECK(shop.ask(named(Operation::keep, second)).outcome == Outcome::done);
+  CHECK(shop.ask(named(Operation::get, first)).outcome == Outcome::not_found);
+  CHECK(shop.ask(named(Operation::get, second)).part == second.part);
+}
+
+TEST_CASE("blob store: parts come in order and must be the bytes of the name") {
+  Shop shop;
+  Request part = put_of("two parts");
+  const auto all = part.part;
+  const auto piece = [&](std::uint32_t offset, std::size_t size) {
+    part.offset = offset;
+    part.part.assign(all.begin() + offset, all.begin() + offset + static_cast<long>(size));
+    return shop.ask(part).outcome;
+  };
+  CHECK(piece(4, 5) == Outcome::refused); // nothing came before it
+  CHECK(piece(0, 4) == Outcome::done);
+  CHECK(piece(5, 4) == Outcome::refused);
+  CHECK(shop.ask(named(Operation::get, part)).outcome == Outcome::not_found);
+  CHECK(piece(4, 5) == Outcome::done);
+  CHECK(shop.ask(named(Operation::get, part)).part == all);
+  Request lie = put_of("other");
+  lie.name[0] ^= std::byte{1};
+  CHECK(shop.ask(lie).outcome == Outcome::refused);
+  CHECK(shop.ask(named(Operation::get, lie)).outcome == Outcome::not_found);
+}
+
+TEST_CASE("blob store: a guest has so many blobs at most, and keeping one makes room") {
+  Shop shop;
+  for (std::size_t i = 0; i < max_blobs; ++i)
+    CHECK(shop.ask(put_of("blob " + std::to_string(i))).outcome == Outcome::done);
+  CHECK(shop.ask(put_of("one more")).outcome == Outcome::limit);
+  CHECK(shop.ask(put_of("blob 0")).outcome == Outcome::done); // again the same
+  CHECK(shop.ask(put_of("one more"), neighbour).outcome == Outcome::done);
+  CHECK(shop.ask(named(Operation::keep, put_of("blob 3"))).outcome == Outcome::done);
+  CHECK(shop.ask(put_of("one more")).outcome == Outcome::done);
+}
+
+TEST_CASE("blob store: when its files fail the vTPM hears it") {
+  Shop shop;
+  std::ofstream(shop.directory) << "a file where the directory should be";
+  CHECK(shop.ask(put_of("x")).outcome == Outcome::failed);
+}
+
+TEST_CASE("blob store: any packet gets an answer") {
+  Shop shop;
+  std::mt19937 random(20142);
+  for (int i = 0; i < 3000; ++i) {
+    auto packet = encode(put_of("some blob"));
+    for (std::uint32_t changes = random() % 4; changes > 0; --changes)
+      packet[random() % packet.size()] = static_cast<std::byte>(random());
+    packet.resize(random() % 3 == 0 ? random() % 80 : packet.size());
+    CHECK(decode_answer(shop.store.answer(guest, packet)));
+  }
+}
+
+TEST_CASE("vTPM state messages: one message has one encoding, and the rules are checked") {
+  const Request put = put_of("text");
+  CHECK(*decode_request(encode(put)) == put);
+  const Answer answer{.outcome = Outcome::done, .total = 9, .part = put.part};
+  CHECK(*decode_answer(encode(answer)) == answer);
+  const auto refused = [&put](auto spoil) {
+    Request bad = put;
+    spoil(bad);
+    return !decode_request(encode(bad));
+  };
+  CHECK(refused([](Request& r) { r.total = 0; }));
+  CHECK(refused([](Request& r) { r.total = max_blob_bytes + 1; }));
+  CHECK(refused([](Request& r) { r.total = 3; }));
+  CHECK(refused([](Request& r) { r.offset = 1; }));
+  CHECK(refused([](Request& r) { r.offset = 0xffffffff; }));
+  CHECK(refused([](Request& r) { r.part.clear(); }));
+  CHECK(refused([](Request& r) { r.part.resize(max_part_bytes + 1); }));
+  CHECK(refused([](Request& r) { r.operation = Operation::get; }));
+  CHECK(refused([](Request& r) { r.operation = static_cast<Operation>(4); }));
+  Answer more = answer;
+  more.total = 3;
+  CHECK_FALSE(decode_answer(encode(more)));
+}
