@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""TPMs that outlive their guests: what the store's domain does to the states is noticed."""
+
+import re
+
+import guests
+
+BOOT = {"tpm": True, "memory_mib": 4096}
+
+STORE = "/var/lib/ashlar/vtpm-state"
+UUID = "6f1d7a52-0c4b-4f0e-9d7e-3a5f00000001"
+
+
+def command(name, uuid, vtpm="2.0"):
+    """The command that has a guest built whose TPM's state is kept."""
+    return guests.command(name, initrds=("tpm-guest",), options=f"--vtpm {vtpm} --uuid {uuid}")
+
+
+def resets(machine, name, uuid):
+    """Builds a guest and destroys it again; gives how often its TPM was started in all."""
+    guests.ask(machine, command(name, uuid).removeprefix("ashlar "))
+    console = guests.await_ready(machine, name)
+    guests.destroy(machine, name)
+    found = re.search(r"guest-tpm-resets ([0-9a-f]{8})", console)
+    assert found, console
+    return int(found[1], 16)
+
+
+def refusal(machine, name, uuid, vtpm="2.0"):
+    """The message of the error when the guest cannot have its TPM."""
+    words = command(name, uuid, vtpm).removeprefix("ashlar ")
+    message = guests.fail(machine, words, 1)["message"]
+    assert guests.fail(machine, f"info {name}", 1)["code"] == "not_found"
+    return message
+
+
+def blobs(machine, uuid):
+    """The files of a guest's states."""
+    return machine.toolstack.check(f"ls {STORE}/{uuid}").split()
+
+
+def test_kept(machine):
+    """A guest with a UUID of its own finds the TPM that it had, also after the store was killed."""
+    first = resets(machine, "keeps", UUID)
+    assert len(blobs(machine, UUID)) == 1
+    second = resets(machine, "keeps", UUID)
+    assert second > first, (first, second)
+    machine.toolstack.check("kill -9 $(pidof ashlar-vtpm-store)")
+    assert resets(machine, "keeps", UUID) > second
+    assert len(blobs(machine, UUID)) == 1
+
+
+def test_old(machine):
+    """A state that the store's domain has rolled back or lost is refused, and the right one is taken again."""
+    uuid = UUID.replace("0001", "0002")
+    resets(machine, "old", uuid)
+    home = f"{STORE}/{uuid}"
+    machine.toolstack.check(f"cp -r {home} /tmp/old")
+    resets(machine, "old", uuid)
+    machine.toolstack.check(f"cp -r {home} /tmp/new && rm -r {home} && cp -r /tmp/old {home}")
+    assert "lost it" in refusal(machine, "old", uuid)
+    # The old bytes under the name that is asked for.
+    machine.toolstack.check(f"mv {home}/* {home}/$(ls /tmp/new)")
+    assert "another or an older state" in refusal(machine, "old", uuid)
+    machine.toolstack.check(f"rm -r {home}")
+    assert "lost it" in refusal(machine, "old", uuid)
+    machine.toolstack.check(f"cp -r /tmp/new {home}")
+    assert resets(machine, "old", uuid) > 1
+
+
+def test_swapped(machine):
+    """The state of another guest, or of another TPM version, is refused."""
+    one, other = UUID.replace("0001", "0003"), UUID.replace("0001", "0004")
+    resets(machine, "one", one)
+    resets(machine, "other", other)
+    machine.toolstack.check(
+        f"cp {STORE}/{other}/{blobs(machine, other)[0]} {STORE}/{one}/{blobs(machine, one)[0]}")
+    assert "another or an older state" in refusal(machine, "one", one)
+    assert "TPM" in refusal(machine, "other", other, "1.2")
+
+
+def test_without_uuid(machine):
+    """A guest without a UUID of its own has a TPM that ends with it: nothing of it is stored."""
+    before = machine.toolstack.check(f"ls {STORE}").split()
+    guests.create(machine, "passing", initrds=("tpm-guest",), options="--vtpm 2.0")
+    guests.await_ready(machine, "passing")
+    guests.destroy(machine, "passing")
+    assert machine.toolstack.check(f"ls {STORE}").split() == before
