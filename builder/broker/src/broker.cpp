@@ -27,7 +27,7 @@ Broker::Broker(EventLoop& loop, const Settings& settings, Outside outside, FdSto
                 *outside_.store, journal_,         policy_,
                 images_,         fd_store_,        domains_,
                 builds_,         *outside_.manager},
-      lifecycle_(services_), sessions_(services_), vtpms_(services_) {
+      lifecycle_(services_), vtpms_(services_), sessions_(services_) {
   builds_.set_vtpms(&vtpms_);
   domains_.on_change([this] {
     sessions_.domains_changed();

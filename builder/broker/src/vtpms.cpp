@@ -36,6 +36,17 @@ BootDomain vtpm_domain(const VtpmImages& images, const Domain& guest) {
   return wanted;
 }
 
+/// The requester asked for a guest: every error has to say that it is its vTPM's.
+Status told_of_vtpm(const Status& outcome) {
+  if (outcome || outcome.error().doing == doing)
+    return outcome;
+  Error error = outcome.error();
+  error.why = error.message();
+  error.doing = doing;
+  error.system_errno = 0; // it is in `why` now
+  return std::unexpected(std::move(error));
+}
+
 } // namespace
 
 Vtpms::~Vtpms() {
@@ -187,7 +198,7 @@ void Vtpms::finish(std::uint64_t guest_serial, const Status& outcome) {
   if (node.empty())
     return;
   tidy_up(node.mapped());
-  node.mapped().done(outcome);
+  node.mapped().done(told_of_vtpm(outcome));
 }
 
 void Vtpms::tidy_up(Start& start) {

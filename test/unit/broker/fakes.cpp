@@ -185,6 +185,7 @@ public:
                                          return done(std::unexpected(*world_.inspect_error));
                                        InspectedKernel kernel_form;
                                        kernel_form.description.plain_bytes = size;
+                                       kernel_form.description.pv = true;
                                        kernel_form.description.pvh = true;
                                        done(std::move(kernel_form));
                                      });

@@ -55,8 +55,8 @@ private:
   Builds builds_;
   Services services_;
   Lifecycle lifecycle_;
+  Vtpms vtpms_; // outlives the sessions, which give up what they have under way when they end
   Sessions sessions_;
-  Vtpms vtpms_;
   EventLoop::Id store_watch_ = 0;
 };
 
