@@ -28,16 +28,23 @@ TEST_CASE("guest file: what Ashlar cannot honour is named with its file, line an
     const char* file;
     const char* place;
   };
-  for (const Bad& bad : {Bad{"disk", ":4: disk"}, Bad{"misspelt", ":3: memroy"},
-                         Bad{"hvm", ":3: builder"}, Bad{"hotplug", ":4: maxvcpus"},
-                         Bad{"memory", ":3: memory"}, Bad{"two_command_lines", ":3: cmdline"},
-                         Bad{"list", ":2: kernel"}, Bad{"syntax", ":1: config parsing error"}}) {
+  for (const Bad& bad :
+       {Bad{"disk", ":4: disk"}, Bad{"misspelt", ":3: memroy"}, Bad{"hvm", ":3: builder"},
+        Bad{"hotplug", ":4: maxvcpus"}, Bad{"memory", ":3: memory"},
+        Bad{"two_command_lines", ":3: cmdline"}, Bad{"list", ":2: kernel"}, Bad{"vtpm", ":3: vtpm"},
+        Bad{"syntax", ":1: config parsing error"}}) {
     const std::string path = std::string(FIXTURES "/") + bad.file + ".cfg";
     const auto guest = read_guest_file(path);
     REQUIRE_FALSE(guest);
     CAPTURE(guest.error().message());
     CHECK(guest.error().message().find(path + bad.place) != std::string::npos);
   }
+}
+
+TEST_CASE("guest file: the guest's TPM is named by its version") {
+  const auto guest = read_guest_file(FIXTURES "/ashlar_vtpm.cfg");
+  REQUIRE(guest);
+  CHECK(guest->vtpm == "2.0");
 }
 
 TEST_CASE("guest file: one that is not there is not_found") {

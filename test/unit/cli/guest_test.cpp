@@ -42,6 +42,14 @@ TEST_CASE("guest: a request has the defaults, and none without name or kernel") 
   CHECK(request->type == ashlar_v1_GuestType_GUEST_TYPE_PVH);
   CHECK(request->vcpus == 1);
   CHECK(request->memory_kib == 256U * 1024);
+  CHECK(request->vtpm == ashlar_v1_VtpmVersion_VTPM_VERSION_UNSPECIFIED); // none
+  guest.vtpm = "1.2";
+  CHECK(create_request(guest)->vtpm == ashlar_v1_VtpmVersion_VTPM_VERSION_1_2);
+  guest.vtpm = "2.0";
+  CHECK(create_request(guest)->vtpm == ashlar_v1_VtpmVersion_VTPM_VERSION_2_0);
+  guest.vtpm = "2";
+  CHECK(create_request(guest).error().code == ErrorCode::invalid);
+  guest.vtpm.reset();
   guest.command_line = std::string(2048, 'x');
   CHECK(create_request(guest).error().code == ErrorCode::limit);
   guest.command_line = "a\nb";

@@ -24,11 +24,15 @@ struct TestRule {
   std::vector<std::string> verbs;
   Words names, kernels, initrds, parameters;
   std::optional<unsigned> max_vcpus;
+  std::string vtpm; // empty: left out
+  Words vtpm_versions;
 };
 
 const std::vector<std::string> requester_names = {"r0", "r1", "r2"}; // uid 0, 1, 2
 const std::vector<std::string> kernel_names = {"k0", "k1", "k2"};    // sha256 of bytes 0, 1, 2
 const std::vector<std::string> initrd_names = {"i0", "i1", "i2"};
+const std::vector<std::string> vtpm_uses = {"", "forbidden", "allowed", "required"};
+const std::vector<std::string> vtpm_versions = {"1.2", "2.0"};
 const std::vector<std::string> globs = {"a*", "*b", "?", "ab", "a?b*"};
 const std::vector<std::string> texts = {"a", "b", "ab", "acb", "ba"};
 
@@ -63,9 +67,15 @@ TestRule random_rule(Dice& dice) {
                 .kernels = dice.some_or_any(kernel_names),
                 .initrds = dice.some_or_any(initrd_names),
                 .parameters = dice.some_or_any(globs),
-                .max_vcpus = {}};
+                .max_vcpus = {},
+                .vtpm = {},
+                .vtpm_versions = {}};
   if (rule.allow && dice.one_in(2))
     rule.max_vcpus = 1 + dice.below(4);
+  if (rule.allow)
+    rule.vtpm = dice.pick(vtpm_uses);
+  if (rule.vtpm == "allowed" || rule.vtpm == "required")
+    rule.vtpm_versions = dice.some_or_any(vtpm_versions);
   if (rule.allow && dice.one_in(3))
     rule.verbs.emplace_back("list");
   return rule;
@@ -94,6 +104,10 @@ std::string toml(const std::vector<TestRule>& rules) {
         toml(rule.names), toml(rule.kernels), toml(rule.initrds), toml(rule.parameters));
     if (rule.max_vcpus)
       text += fmt::format("max_vcpus = {}\n", *rule.max_vcpus);
+    if (!rule.vtpm.empty())
+      text += fmt::format("vtpm = \"{}\"\n", rule.vtpm);
+    if (rule.vtpm_versions)
+      text += fmt::format("vtpm_versions = {}\n", toml(rule.vtpm_versions));
   }
   return text;
 }
@@ -106,6 +120,7 @@ struct TestRequest {
   std::vector<unsigned> initrds;
   std::vector<std::string> parameters;
   unsigned vcpus = 1;
+  std::string vtpm; // empty: none
 };
 
 TestRequest random_request(Dice& dice) {
@@ -115,7 +130,8 @@ TestRequest random_request(Dice& dice) {
                       .kernel = dice.below(dice.one_in(4) ? 4 : 3),
                       .initrds = {},
                       .parameters = {},
-                      .vcpus = 1 + dice.below(4)};
+                      .vcpus = 1 + dice.below(4),
+                      .vtpm = dice.one_in(2) ? "" : dice.pick(vtpm_versions)};
   while (dice.one_in(2))
     request.initrds.push_back(dice.below(dice.one_in(6) ? 4 : 3));
   while (dice.one_in(2))
@@ -141,6 +157,12 @@ bool fits_one(const Words& words, const std::string& text) {
          std::ranges::any_of(*words, [&](const auto& glob) { return naive_fits(glob, text); });
 }
 
+bool naive_vtpm(const TestRule& rule, const std::string& vtpm) {
+  if (vtpm.empty())
+    return rule.vtpm != "required";
+  return !rule.vtpm.empty() && rule.vtpm != "forbidden" && listed(rule.vtpm_versions, vtpm);
+}
+
 bool naive_match(const TestRule& rule, const TestRequest& request) {
   if (!listed(rule.requesters, fmt::format("r{}", request.uid)))
     return false;
@@ -158,7 +180,7 @@ bool naive_match(const TestRule& rule, const TestRequest& request) {
   if (!rule.allow)
     return (!rule.initrds || initrds > 0) && (!rule.parameters || parameters > 0);
   return initrds == request.initrds.size() && parameters == request.parameters.size() &&
-         (!rule.max_vcpus || request.vcpus <= *rule.max_vcpus);
+         (!rule.max_vcpus || request.vcpus <= *rule.max_vcpus) && naive_vtpm(rule, request.vtpm);
 }
 
 /// The position of the rule that decides, or the number of rules.
@@ -186,6 +208,8 @@ Request request_of(const TestRequest& from) {
   GuestFacts guest;
   guest.configuration.name = from.name;
   guest.configuration.vcpus = from.vcpus;
+  if (!from.vtpm.empty())
+    guest.configuration.vtpm = *measure::vtpm_from_text(from.vtpm);
   guest.command_line = fmt::format("{}", fmt::join(from.parameters, "  "));
   guest.kernel = image(from.kernel);
   for (const unsigned initrd : from.initrds)
