@@ -20,6 +20,16 @@ SERVICE_MODULES = APPLIANCE_MODULES
 GUEST_KERNELS = ("6.1-cloud", "6.12-cloud")
 GUEST_MODULES = {"1.2": ("xen-tpmfront",), "2.0": ("xen-evtchn", "xen-gntalloc", "tpm_vtpm_proxy")}
 
+# What guests try their TPMs with: tpm2-tools is one program with many names.
+TPM_PROGRAMS = ("/usr/bin/tpm2", "/usr/sbin/tcsd", "/usr/sbin/tpm_version", "/usr/sbin/tpm_selftest",
+                "/usr/sbin/tpm_createek", "/usr/sbin/tpm_getpubek", "/usr/sbin/tpm_setpresence",
+                "/usr/sbin/tpm_clear")
+TPM2_TOOLS = ("selftest", "getrandom", "pcrread", "createek", "createak", "quote", "checkquote",
+              "createpolicy", "createprimary", "create", "unseal", "nvdefine", "nvwrite", "nvread",
+              "pcrreset", "pcrallocate", "clear", "pcrextend")
+# tpm2-tools opens it with dlopen: ldd does not list it.
+TPM2_DEVICE = Path("/usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0")
+
 BUILDER_SETTINGS = """\
 policy_directory = "/etc/ashlar/policy.d"
 boot_manifest = "/etc/ashlar/boot.toml"
@@ -263,6 +273,22 @@ def write_guest(target, extra=None, build=None):
     for path, text in (extra or {}).items():
         archive.file(path, text)
     contents.add_busybox(archive)
+    return archive.write(target)
+
+
+def write_tpm_tools(target):
+    """Writes an initramfs with the tools for both TPM versions, and a script that uses them: for a
+    guest with a vTPM, beside that of write_guest()."""
+    archive = Archive()
+    for path in ("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/etc"):
+        archive.directory(path)
+    for program in TPM_PROGRAMS:
+        contents.add_program(archive, program)
+    for name in TPM2_TOOLS:
+        archive.link(f"/usr/bin/tpm2_{name}", "tpm2")
+    contents.add_library(archive, TPM2_DEVICE)
+    contents.add_library(archive, contents.UNWINDER)  # for tcsd's threads
+    archive.program("/usr/libexec/guest-tools", HERE / "guest" / "tools")
     return archive.write(target)
 
 

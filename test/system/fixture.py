@@ -42,35 +42,41 @@ class Images:
             "extra-1": images.write_extra_initrd(self.folder / "extra-1", {"/extra-1": "one"}),
             "extra-2": images.write_extra_initrd(self.folder / "extra-2", {"/extra-2": "two"}),
         }
+        self.tpm_tools = images.write_tpm_tools(self.folder / "tpm-tools")
 
     @functools.cache
     def toolstack(self, kernels):
-        """The toolstack domain's initramfs: a shell, every initrd and the named kernels to send."""
-        sent = {name: self.kernels[name] for name in kernels} | self.initrds
+        """The toolstack domain's initramfs: a shell, every initrd and the named kernels to send.
+
+        The tools for TPMs, which are large, come with "tpm-tools" among the kernels.
+        """
+        images_of = self.kernels | {"tpm-tools": self.tpm_tools}
+        sent = {name: images_of[name] for name in kernels} | self.initrds
         files = {f"/images/{name}": path for name, path in sent.items()}
         programs = {"/usr/bin/ashlar-rogue": self.build / "test/system/client/ashlar-rogue"}
         return images.write_toolstack(self.folder / f"toolstack-{len(kernels)}-{kernels[0]}",
                                       self.build, files, extra_programs=programs)
 
     @functools.cache
-    def tpm_manager(self):
-        """The initramfs of the TPM Manager's domain."""
-        approved = (sha256(self.kernels["pv"]), sha256(self.vtpm()))
-        return images.write_tpm_manager(self.folder / "tpm-manager", self.build, [approved])
+    def tpm_manager(self, vtpm_kernel):
+        """The initramfs of the TPM Manager's domain, which lets in vTPMs of this kernel."""
+        approved = (sha256(self.kernels[vtpm_kernel]), sha256(self.vtpm()))
+        return images.write_tpm_manager(self.folder / f"tpm-manager-{vtpm_kernel}", self.build,
+                                        [approved])
 
     @functools.cache
     def vtpm(self):
         """The initramfs of vTPM domains."""
         return images.write_vtpm(self.folder / "vtpm", self.build)
 
-    def policies(self, toolstack):
-        """The tests' policy files, with the digests of these images and of `toolstack`.
+    def policies(self, toolstack, tpm_manager):
+        """The tests' policy files, with the digests of these images and of those two initrds.
 
         The image "changed" stays out: nobody approved it.
         """
         known = self.kernels | self.initrds | {
-            "toolstack_kernel": self.kernels["pv"], "toolstack_initrd": toolstack,
-            "tpm_manager_initrd": self.tpm_manager(), "vtpm_initrd": self.vtpm()}
+            "tpm_tools": self.tpm_tools, "toolstack_kernel": self.kernels["pv"], "toolstack_initrd": toolstack,
+            "tpm_manager_initrd": tpm_manager, "vtpm_initrd": self.vtpm()}
         values = {name.replace("-", "_"): sha256(path) for name, path in known.items()}
         values["toolstack_command_line"] = images.TOOLSTACK_COMMAND_LINE
         values["vtpm_command_line"] = images.VTPM_COMMAND_LINE
@@ -100,22 +106,24 @@ _making = threading.Lock()
 
 
 def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arguments="",
-         files=None, memory_mib=4096, second_toolstack=False, tpm=False):
+         files=None, memory_mib=4096, second_toolstack=False, tpm=False, approved_vtpm="pv"):
     """A machine with the debug appliance. Without the builder there is no toolstack domain either.
 
     `kernels` are those that the toolstack domain has below /images; `preload` names a library of the
     build directory for every program of the appliance; `files` (path -> content) go into it;
-    `tpm` gives the machine a TPM, and a domain with the TPM Manager;
+    `tpm` gives the machine a TPM, and a domain with the TPM Manager, which lets in vTPMs with the
+    kernel `approved_vtpm`: they have "pv";
     `second_toolstack` adds a toolstack domain "toolstack-2" that is not essential.
     """
     with _making:
         toolstack = made.toolstack(tuple(kernels)) if builder else None
+        tpm_manager = made.tpm_manager(approved_vtpm)
         initrd = images.write_appliance(made.folder / f"appliance-{name}", images.Appliance(
             build=made.build, debug=True, with_builder=builder, second_toolstack=second_toolstack,
             toolstack_kernel=made.kernels["pv"] if builder else None, toolstack_initrd=toolstack,
-            policies=made.policies(toolstack) if builder else {},
+            policies=made.policies(toolstack, tpm_manager) if builder else {},
             service_kernel=made.kernels["pv"] if tpm else None,
-            tpm_manager_initrd=made.tpm_manager() if tpm else None,
+            tpm_manager_initrd=tpm_manager if tpm else None,
             vtpm_initrd=made.vtpm() if tpm else None,
             preload=made.build / preload if preload else None, files=files or {}))
     if not builder:

@@ -12,14 +12,15 @@ GONE = 7  # exit status of a look at the console of a guest that is not there
 MISSING_LOOKS = 20
 
 
-def command(name, type="pv", kernel="pv", initrds=("guest",), words="", options=""):
+def command(name, type="pv", kernel="pv", initrds=("guest",), words="", options="",
+            memory_mib=144):
     """The command that has a small guest built.
 
     `initrds` are names below /images, `words` more of the command line, `options` of `ashlar`.
     """
     initrd_options = " ".join(f"--initrd /images/{initrd}" for initrd in initrds)
     return (f"ashlar create --name {name} --type {type} --kernel /images/{kernel} "
-            f"{initrd_options} --memory 144 {options} "
+            f"{initrd_options} --memory {memory_mib} {options} "
             f"--cmdline '{command_line(name, words)}'")
 
 

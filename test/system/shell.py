@@ -37,11 +37,18 @@ class Shell:
             # A shell whose output is a pipe is not interactive.
             self._send("stty -echo; sh 2>&1 | cat\n")
             self._send('echo "<<up"">>"\n')
-            if self._read_until(rb"<<up>>", 2) is not None:
-                # Earlier tries may have queued more of the same: leave them behind.
-                self.run("true", timeout=20)
+            if self._read_until(rb"<<up>>", 2) is not None and self._answers():
                 return
         raise ShellError(f"{self.name}: no shell answered within {timeout} s")
+
+    def _answers(self):
+        """Whether a command comes back: earlier tries may have queued more of the same, which are then
+        left behind; and a shell that was only just starting may have lost what it had of a line."""
+        try:
+            self.run("true", timeout=10)
+        except ShellError:
+            return False
+        return True
 
     def run(self, command, timeout=30):
         """Runs a command; gives its exit status and its output (both streams, as text)."""
