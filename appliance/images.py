@@ -6,7 +6,7 @@ from pathlib import Path
 
 from appliance import contents
 from appliance.archive import Archive
-from appliance.kernels import kernel
+from appliance.kernels import guest_package, kernel
 
 HERE = Path(__file__).resolve().parent
 
@@ -21,9 +21,10 @@ GUEST_KERNELS = ("6.1-cloud", "6.12-cloud")
 GUEST_MODULES = {"1.2": ("xen-tpmfront",), "2.0": ("xen-evtchn", "xen-gntalloc", "tpm_vtpm_proxy")}
 
 # What guests try their TPMs with: tpm2-tools is one program with many names.
-TPM_PROGRAMS = ("/usr/bin/tpm2", "/usr/sbin/tcsd", "/usr/sbin/tpm_version", "/usr/sbin/tpm_selftest",
-                "/usr/sbin/tpm_createek", "/usr/sbin/tpm_getpubek", "/usr/sbin/tpm_setpresence",
-                "/usr/sbin/tpm_clear")
+TPM12_PROGRAMS = {
+    "trousers": ("tcsd",),
+    "tpm-tools": ("tpm_version", "tpm_selftest", "tpm_createek", "tpm_getpubek", "tpm_setpresence",
+                  "tpm_clear")}
 TPM2_TOOLS = ("selftest", "getrandom", "pcrread", "createek", "createak", "quote", "checkquote",
               "createpolicy", "createprimary", "create", "unseal", "nvdefine", "nvwrite", "nvread",
               "pcrreset", "pcrallocate", "clear", "pcrextend")
@@ -282,8 +283,11 @@ def write_tpm_tools(target):
     archive = Archive()
     for path in ("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/etc"):
         archive.directory(path)
-    for program in TPM_PROGRAMS:
-        contents.add_program(archive, program)
+    for package, names in TPM12_PROGRAMS.items():
+        for name in names:
+            path = f"/usr/sbin/{name}"
+            contents.add_program(archive, f"{guest_package(package)}{path}", path)
+    contents.add_program(archive, "/usr/bin/tpm2")
     for name in TPM2_TOOLS:
         archive.link(f"/usr/bin/tpm2_{name}", "tpm2")
     contents.add_library(archive, TPM2_DEVICE)

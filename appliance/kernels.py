@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Debian's kernels for the images: downloaded as packages and unpacked, never installed."""
+"""Debian's kernels for the images, and programs for guests alone: downloaded as packages and unpacked,
+never installed."""
 
 import json
 import lzma
@@ -18,6 +19,9 @@ META_PACKAGES = {
     "6.1-cloud": "linux-image-cloud-amd64",
     "6.12-cloud": "linux-image-6.12-cloud-amd64",
 }
+
+# Installed, trousers would start a daemon on this machine.
+GUEST_PACKAGES = ("trousers", "tpm-tools")
 
 
 class Kernel:
@@ -74,6 +78,10 @@ def fetch():
             print(f"kernel {flavour}: downloading and unpacking {package}", flush=True)
             _unpack(package, directory)
         index[flavour] = package
+    for package in GUEST_PACKAGES:
+        if not (CACHE / package).is_dir():
+            print(f"{package}: downloading and unpacking it for guests", flush=True)
+            _unpack(package, CACHE / package)
     _index_file().write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 
 
@@ -83,6 +91,13 @@ def kernel(flavour):
     if package is None or not (CACHE / package).is_dir():
         raise SystemExit(f"kernel {flavour} is not in {CACHE}: run ./dev setup")
     return Kernel(CACHE / package)
+
+
+def guest_package(name):
+    """The directory with the files of one of GUEST_PACKAGES."""
+    if not (CACHE / name).is_dir():
+        raise SystemExit(f"package {name} is not in {CACHE}: run ./dev setup")
+    return CACHE / name
 
 
 def _index_file():
