@@ -30,6 +30,7 @@ LINES = {
     "inspect_": ("ms", "the decompressor's library alone"),
     "policy_": ("us", None),
     "record_": ("us", None),
+    "ledger_": ("us", "the same with 100 records"),
     "control_round_trip": ("us", "the same bytes by read and write"),
     "data_round_trip": ("us", "the same bytes by read and write"),
     "journal_append": ("us", None),

@@ -155,8 +155,8 @@ Status KeyStore::save(const KeyOwner& owner, std::span<const std::byte> key) {
     return not_theirs(owner);
   if (found != table_.end() && std::ranges::equal(found->second.key, key))
     return {};
-  if (found == table_.end() && table_.size() >= max_keys)
-    return limit_failure(doing, "the table is full", fmt::format("{} guests", max_keys));
+  if (found == table_.end())
+    TRY(check_room(owner, doing));
   const std::optional<Entry> former =
       found == table_.end() ? std::nullopt : std::optional(found->second);
   table_[owner.uuid] = Entry{owner.requester, {key.begin(), key.end()}};
@@ -168,6 +168,19 @@ Status KeyStore::save(const KeyOwner& owner, std::span<const std::byte> key) {
   else
     table_.erase(owner.uuid);
   return written;
+}
+
+Status KeyStore::check_room(const KeyOwner& owner, const std::string& doing) const {
+  if (table_.size() >= max_keys)
+    return limit_failure(doing, "the table is full", fmt::format("{} guests", max_keys));
+  const auto theirs = std::ranges::count_if(
+      table_, [&owner](const auto& entry) { return entry.second.requester == owner.requester; });
+  if (static_cast<std::size_t>(theirs) >= max_requester_keys)
+    return limit_failure(
+        doing,
+        fmt::format("requester \"{}\" has {} guests with keys", printable(owner.requester), theirs),
+        fmt::format("{} guests a requester", max_requester_keys));
+  return {};
 }
 
 std::unique_ptr<KeyFile> open_plain_key_file(const std::string& directory, bool fresh) {

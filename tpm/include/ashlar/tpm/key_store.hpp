@@ -52,7 +52,7 @@ public:
   [[nodiscard]] Result<std::optional<std::vector<std::byte>>> load(const KeyOwner& owner) const;
 
   /// Durable when it returns; what is saved already is not written again. Errors: invalid (the
-  /// length), denied, limit (max_keys), io: the former key holds.
+  /// length), denied, limit (max_keys, max_requester_keys), io: the former key holds.
   [[nodiscard]] Status save(const KeyOwner& owner, std::span<const std::byte> key);
 
 private:
@@ -65,6 +65,8 @@ private:
   explicit KeyStore(std::unique_ptr<KeyFile> file) : file_(std::move(file)) {}
   [[nodiscard]] Status decode(std::span<const std::byte> bytes);
   [[nodiscard]] Status write();
+  /// For one more guest of this requester. Errors: limit.
+  [[nodiscard]] Status check_room(const KeyOwner& owner, const std::string& doing) const;
 
   std::unique_ptr<KeyFile> file_;
   Table table_;

@@ -32,6 +32,8 @@ inline constexpr std::uint64_t max_approved_images_bytes = 1u << 20;
 
 // The vTPMs.
 inline constexpr std::size_t max_keys = 4096; // guests whose vTPM's key is kept, 150 B each
+/// Of those, one requester's: it chooses its guests' UUIDs, and must leave room for others.
+inline constexpr std::size_t max_requester_keys = 1024;
 inline constexpr std::uint64_t max_key_table_bytes = 1u << 20;
 inline constexpr std::uint64_t max_key_file_bytes = max_key_table_bytes + 4096; // encrypted
 /// Each save writes the TPM's counter, whose memory wears out: what one vTPM may use of it.
