@@ -25,9 +25,9 @@ inline constexpr std::size_t frame_header_bytes = 8;
 /// Largest encoded control message. ashlar.options keeps every message below it.
 inline constexpr std::size_t max_control_bytes = 16384;
 /// Largest data payload: one read, one hash pass and one write of the builder.
-inline constexpr std::size_t max_data_bytes = 256 * 1024;
+inline constexpr std::size_t max_data_bytes = 256u << 10;
 /// Output that may wait for a slow peer before its connection is closed.
-inline constexpr std::size_t max_queued_bytes = 1024 * 1024;
+inline constexpr std::size_t max_queued_bytes = 1u << 20;
 
 struct Frame {
   FrameKind kind = FrameKind::control;
