@@ -112,3 +112,46 @@ TEST_CASE("boot manifest: sizes and counts out of range are refused") {
     many += "[[domain]]\nname = \"d" + std::to_string(i) + "\"\nkernel = \"/k\"\nmemory_mib = 64\n";
   CHECK(manifest_error(many).contains("at most"));
 }
+
+TEST_CASE("boot manifest: the domains of the TPM are read, and there is one of each sort") {
+  const auto domain = [](const std::string& name, const std::string& more) {
+    return "[[domain]]\nname = \"" + name + "\"\nkernel = \"/k\"\nmemory_mib = 64\n" + more;
+  };
+  const std::string manager = "tpm_manager = true\niomem = [{ first_page = 0xfed40, pages = 5 }]\n";
+  const auto domains = parse_boot_manifest(
+      domain("manager", manager) + domain("store", "vtpm_state_store = true\n"), "boot.toml");
+  REQUIRE(domains);
+  CHECK((*domains)[0].tpm_manager);
+  CHECK_FALSE((*domains)[0].vtpm_state_store);
+  REQUIRE((*domains)[0].io_pages.size() == 1);
+  CHECK((*domains)[0].io_pages[0].first_page == 0xfed40);
+  CHECK((*domains)[0].io_pages[0].count == 5);
+  CHECK((*domains)[1].vtpm_state_store);
+  CHECK((*domains)[1].io_pages.empty());
+  for (const char* key : {"tpm_manager", "vtpm_state_store"}) {
+    const std::string line = std::string(key) + " = true\n";
+    const std::string error = manifest_error(domain("a", line) + domain("b", line));
+    CHECK(error.starts_with("boot.toml:6:1"));
+    CHECK(error.contains("\"a\" has " + std::string(key)));
+  }
+  CHECK(manifest_error(domain("a", "iomem = [{ first_page = 1 }]\n")).contains("\"pages\""));
+  CHECK(
+      manifest_error(domain("a", "iomem = [{ first_page = 0, pages = 1 }]\n")).contains("from 1"));
+  CHECK(manifest_error(domain("a", "iomem = [1]\n")).contains("iomem"));
+}
+
+TEST_CASE("settings: images of vTPMs need both paths") {
+  const auto settings = parse_settings(
+      "[vtpm]\nkernel = \"/k\"\ninitrd = \"/i\"\ncommand_line = \"quiet\"\nmemory_mib = 128\n",
+      "builder.toml");
+  REQUIRE(settings);
+  REQUIRE(settings->vtpm);
+  CHECK(settings->vtpm->kernel == "/k");
+  CHECK(settings->vtpm->initrd == "/i");
+  CHECK(settings->vtpm->command_line == "quiet");
+  CHECK(settings->vtpm->memory_kib == 128u << 10);
+  for (const char* text :
+       {"[vtpm]\nkernel = \"/k\"\n", "[vtpm]\ninitrd = \"/i\"\n",
+        "[vtpm]\nkernel = \"/k\"\ninitrd = \"/i\"\nmemory_mib = 1\n", "vtpm = true\n"})
+    CHECK_FALSE(parse_settings(text, "builder.toml"));
+}
