@@ -59,8 +59,8 @@ void add_create_guest(CLI::App* app, Guest& guest, Texts& texts) {
   app->add_option("--uuid", guest.uuid, "its UUID; without, the builder makes one");
   app->add_option("--type", guest.type, "pv or pvh (default pvh)")
       ->check(CLI::IsMember({"pv", "pvh"}));
-  app->add_option("--kernel", guest.kernel, "the kernel file");
-  app->add_option("--initrd", guest.initrds, "an initrd file; may be repeated, in load order")
+  app->add_option("--kernel", guest.kernel, "the kernel file, or sha256:DIGEST of one that the builder holds");
+  app->add_option("--initrd", guest.initrds, "an initrd, likewise; may be repeated, in load order")
       ->allow_extra_args(false);
   app->add_option("--cmdline", guest.command_line, "the kernel's command line");
   app->add_option("--vcpus", guest.vcpus, "number of vCPUs (default 1)");
@@ -197,6 +197,14 @@ void add_policy(CLI::App& app, Arguments& into, Texts& texts) {
   add_policy_files(*policy, into, texts);
 }
 
+void add_upload(CLI::App& app, Arguments& into) {
+  CLI::App* const upload =
+      add_verb(app, "upload", "Send images ahead of the builds that will use them",
+               "ashlar upload vmlinuz initrd.img");
+  on_selected(upload, into, Verb::upload);
+  upload->add_option("files", into.image_files, "kernel and initrd files")->required();
+}
+
 void add_image(CLI::App& app, Arguments& into) {
   CLI::App* const image = add_verb(app, "image", "Look at an image file, without a builder",
                                    "ashlar image inspect vmlinuz");
@@ -223,6 +231,7 @@ void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {
   add_console(app, into);
   on_selected(add_verb(app, "images", "List the images that the builder holds", "ashlar images"),
               into, Verb::images);
+  add_upload(app, into);
   add_image(app, into);
   on_selected(add_verb(app, "host", "Show what the machine's TPM says of all records since boot",
                        "ashlar host --json"),

@@ -226,6 +226,8 @@ Outcome<Answer> run(const Arguments& arguments) {
   switch (arguments.verb) {
   case Verb::create: // opens its session after the images are hashed: an idle one is not held open
     return create(arguments);
+  case Verb::upload: // the same
+    return upload(arguments);
   case Verb::policy_check:
     return policy_check(arguments);
   case Verb::policy_explain:

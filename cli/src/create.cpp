@@ -10,6 +10,7 @@
 #include "ashlar/cli/format.hpp"
 #include "ashlar/cli/guest_file.hpp"
 #include "ashlar/cli/image_file.hpp"
+#include "ashlar/cli/upload.hpp"
 
 namespace ashlar::cli {
 
@@ -67,7 +68,12 @@ public:
 private:
   [[nodiscard]] Outcome<void> add_image(const std::string& path) {
     progress_.show("hashing " + path, 0, 0);
-    images_.push_back(TRY(open_image(path)));
+    Result<ImageFile> image = find_image(path);
+    if (!image)
+      return std::unexpected(image.error().code == ErrorCode::invalid
+                                 ? Problem::usage(image.error())
+                                 : Problem(image.error()));
+    images_.push_back(std::move(*image));
     progress_.clear();
     return {};
   }
@@ -86,30 +92,9 @@ private:
         return std::unexpected(Problem::transport(
             {ErrorCode::invalid, "reading the builder's answer",
              fmt::format("it asks for image {} of {}", position, images_.size()), 0}));
-      TRY(upload(session, images_[position]));
+      TRY(upload_image(session, progress_, images_[position]));
     }
     return {};
-  }
-
-  [[nodiscard]] Outcome<void> upload(Session& session, const ImageFile& image) {
-    TRY(rewind_image(image));
-    const std::string stage = "uploading " + image.path;
-    const Result<ipc::Response> final = session.client().upload(
-        reference_to(image), image.fd.value(),
-        [&](std::uint64_t done, std::uint64_t total) { progress_.show(stage, done, total); });
-    progress_.clear();
-    if (!final && final.error().code == ErrorCode::integrity)
-      return std::unexpected(Problem(final.error()));
-    if (!final)
-      return std::unexpected(Problem::transport(final.error()));
-    std::optional<Problem> problem = problem_of(*final);
-    if (!problem)
-      return {};
-    if (problem->code == to_string(ErrorCode::integrity))
-      problem->message = fmt::format("{}: what arrived is not what was hashed before; did the file "
-                                     "change meanwhile? Run the command again ({})",
-                                     image.path, problem->message);
-    return std::unexpected(std::move(*problem));
   }
 
   [[nodiscard]] std::string answer() const {

@@ -9,8 +9,10 @@
 #include <cerrno>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include "ashlar/base/bytes.hpp"
 #include "ashlar/base/memory_file.hpp"
 
 namespace ashlar::cli {
@@ -18,6 +20,7 @@ namespace ashlar::cli {
 namespace {
 
 constexpr std::size_t read_bytes = 1024 * 1024;
+constexpr std::string_view digest_prefix = "sha256:";
 
 Result<UniqueFd> open_regular(const std::string& path) {
   // O_NONBLOCK: opening a FIFO by mistake must not hang; it has no effect on regular files.
@@ -60,6 +63,17 @@ Result<ImageFile> open_image(const std::string& path) {
     return stream.update(piece);
   }));
   image.digests = TRY(stream.finish());
+  return image;
+}
+
+Result<ImageFile> find_image(const std::string& text) {
+  if (!text.starts_with(digest_prefix))
+    return open_image(text);
+  ImageFile image;
+  image.path = text;
+  image.digests.sha256 =
+      TRY(measure::sha256_from_hex(std::string_view(text).substr(digest_prefix.size()),
+                                   "the image \"" + printable(text) + "\""));
   return image;
 }
 

@@ -16,25 +16,18 @@ namespace ashlar::cli {
 
 namespace {
 
-constexpr std::string_view digest_prefix = "sha256:";
-
 std::unexpected<Problem> wrong_usage(std::string doing, std::string why) {
   return std::unexpected(Problem::usage({ErrorCode::invalid, std::move(doing), std::move(why), 0}));
 }
 
 // What is known of an image: all of a file, or the digest alone.
 Outcome<policy::ImageFacts> image_facts(const std::string& text) {
-  if (!text.starts_with(digest_prefix)) {
-    const ImageFile file = TRY(open_image(text));
-    return policy::ImageFacts{file.path, file.size, file.digests, false};
-  }
-  const auto digest = measure::sha256_from_hex(std::string_view(text).substr(digest_prefix.size()),
-                                               "the image \"" + printable(text) + "\"");
-  if (!digest)
-    return std::unexpected(Problem::usage(digest.error()));
-  policy::ImageFacts facts{.label = text, .size = 0, .digests = {}, .claimed = true};
-  facts.digests.sha256 = *digest;
-  return facts;
+  const Result<ImageFile> image = find_image(text);
+  if (!image)
+    return std::unexpected(image.error().code == ErrorCode::invalid
+                               ? Problem::usage(image.error())
+                               : Problem(image.error()));
+  return policy::ImageFacts{image->path, image->size, image->digests, !image->fd};
 }
 
 Outcome<measure::DomainConfiguration> configuration_of(const Guest& guest) {

@@ -7,10 +7,13 @@
 #include <openssl/evp.h>
 
 #include "ashlar/base/bytes.hpp"
+#include "ashlar/measure/parallel_digest.hpp"
 
 namespace ashlar::measure {
 
 namespace {
+
+constexpr std::size_t worth_threads_bytes = 1u << 20; // below, starting threads costs more
 
 struct FreeMd {
   void operator()(EVP_MD* md) const { EVP_MD_free(md); }
@@ -77,53 +80,68 @@ std::span<const std::byte> Digests::of(Bank bank) const {
   return {};
 }
 
-struct DigestStream::State {
-  std::array<MdContext, all_banks.size()> contexts;
+struct BankStream::Context {
+  MdContext md;
 };
 
-DigestStream::DigestStream(std::unique_ptr<State> state) : state_(std::move(state)) {}
-DigestStream::DigestStream(DigestStream&&) noexcept = default;
-DigestStream& DigestStream::operator=(DigestStream&&) noexcept = default;
-DigestStream::~DigestStream() = default;
+BankStream::BankStream(Bank bank, std::unique_ptr<Context> context)
+    : bank_(bank), context_(std::move(context)) {}
+BankStream::BankStream(BankStream&&) noexcept = default;
+BankStream& BankStream::operator=(BankStream&&) noexcept = default;
+BankStream::~BankStream() = default;
+
+Result<BankStream> BankStream::create(Bank bank) {
+  const EVP_MD* md = algorithm(bank);
+  if (md == nullptr)
+    return openssl_failure(bank, "EVP_MD_fetch");
+  auto context = std::make_unique<Context>(MdContext(EVP_MD_CTX_new()));
+  if (!context->md || EVP_DigestInit_ex2(context->md.get(), md, nullptr) != 1)
+    return openssl_failure(bank, "EVP_DigestInit_ex2");
+  return BankStream(bank, std::move(context));
+}
+
+Status BankStream::update(std::span<const std::byte> bytes) {
+  if (EVP_DigestUpdate(context_->md.get(), bytes.data(), bytes.size()) != 1)
+    return openssl_failure(bank_, "EVP_DigestUpdate");
+  return {};
+}
+
+Status BankStream::finish(Digests& digests) {
+  const auto out = digest_of(digests, bank_);
+  std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
+  unsigned int size = 0;
+  if (EVP_DigestFinal_ex(context_->md.get(), raw.data(), &size) != 1 || size != out.size())
+    return openssl_failure(bank_, "EVP_DigestFinal_ex");
+  std::ranges::copy(std::as_bytes(std::span(raw)).first(size), out.begin());
+  return {};
+}
 
 Result<DigestStream> DigestStream::create() {
-  auto state = std::make_unique<State>();
-  for (const Bank bank : all_banks) {
-    const EVP_MD* md = algorithm(bank);
-    if (md == nullptr)
-      return openssl_failure(bank, "EVP_MD_fetch");
-    MdContext context(EVP_MD_CTX_new());
-    if (!context || EVP_DigestInit_ex2(context.get(), md, nullptr) != 1)
-      return openssl_failure(bank, "EVP_DigestInit_ex2");
-    state->contexts[static_cast<std::size_t>(bank)] = std::move(context);
-  }
-  return DigestStream(std::move(state));
+  std::vector<BankStream> banks;
+  for (const Bank bank : all_banks)
+    banks.push_back(TRY(BankStream::create(bank)));
+  return DigestStream(std::move(banks));
 }
 
 Status DigestStream::update(std::span<const std::byte> bytes) {
-  for (const Bank bank : all_banks) {
-    EVP_MD_CTX* context = state_->contexts[static_cast<std::size_t>(bank)].get();
-    if (EVP_DigestUpdate(context, bytes.data(), bytes.size()) != 1)
-      return openssl_failure(bank, "EVP_DigestUpdate");
-  }
+  for (BankStream& bank : banks_)
+    TRY(bank.update(bytes));
   return {};
 }
 
 Result<Digests> DigestStream::finish() {
   Digests digests;
-  for (const Bank bank : all_banks) {
-    const auto out = digest_of(digests, bank);
-    std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
-    unsigned int size = 0;
-    EVP_MD_CTX* context = state_->contexts[static_cast<std::size_t>(bank)].get();
-    if (EVP_DigestFinal_ex(context, raw.data(), &size) != 1 || size != out.size())
-      return openssl_failure(bank, "EVP_DigestFinal_ex");
-    std::ranges::copy(std::as_bytes(std::span(raw)).first(size), out.begin());
-  }
+  for (BankStream& bank : banks_)
+    TRY(bank.finish(digests));
   return digests;
 }
 
 Result<Digests> digest(std::span<const std::byte> bytes) {
+  if (bytes.size() >= worth_threads_bytes) {
+    ParallelDigest parallel = TRY(ParallelDigest::begin(bytes));
+    parallel.available(bytes.size());
+    return parallel.finish();
+  }
   DigestStream stream = TRY(DigestStream::create());
   TRY(stream.update(bytes));
   return stream.finish();

@@ -20,17 +20,22 @@ constexpr std::size_t chunk_bytes = 256 * 1024;
 
 Result<ImageIntake> ImageIntake::begin(std::string what, std::uint64_t size) {
   UniqueFd file = TRY(create_memory_file("ashlar-image"));
-  measure::DigestStream stream = TRY(measure::DigestStream::create());
-  return ImageIntake(std::move(what), size, std::move(file), std::move(stream));
+  // At its full size from the start, and a hole still: the mapping does not grow with the file.
+  if (ftruncate(file.value(), static_cast<off_t>(size)) != 0)
+    return errno_failure(fmt::format("sizing the memory for {} to {} bytes", what, size));
+  Mapping mapping = TRY(Mapping::of(file.value(), what));
+  measure::ParallelDigest digest = TRY(measure::ParallelDigest::begin(mapping.bytes()));
+  return ImageIntake(std::move(what), size, std::move(file), std::move(mapping),
+                     std::move(digest));
 }
 
 Status ImageIntake::take(std::span<const std::byte> chunk) {
   if (chunk.size() > size_ - received_)
     return failure(ErrorCode::limit, "receiving " + what_,
                    fmt::format("more than the {} bytes that were announced", size_));
-  TRY(stream_.update(chunk));
   TRY(write_all(file_.value(), chunk, what_));
   received_ += chunk.size();
+  digest_.available(received_);
   return {};
 }
 
@@ -39,7 +44,7 @@ Result<ImageIntake::Received> ImageIntake::finish() {
     return failure(ErrorCode::integrity, "receiving " + what_,
                    fmt::format("{} bytes came, {} were announced", received_, size_));
   TRY(seal(file_.value(), what_));
-  return Received{TRY(stream_.finish()), received_, std::move(file_)};
+  return Received{TRY(digest_.finish()), received_, std::move(file_)};
 }
 
 Result<ImageIntake::Received> take_in_file(const std::string& path, std::uint64_t limit) {

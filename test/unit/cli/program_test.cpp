@@ -88,6 +88,39 @@ TEST_CASE("ashlar: bytes that changed since they were hashed are named as such")
   CHECK(run.output.find("did the file change") != std::string::npos);
 }
 
+TEST_CASE("ashlar: upload sends images ahead, and create takes them by their digests") {
+  ScriptedServer server([](ScriptedServer& builder, const Request& request) {
+    if (request.which_verb == ashlar_v1_Request_create_tag)
+      reply_domain(builder, request.id);
+    if (request.which_verb != ashlar_v1_Request_upload_begin_tag)
+      builder.done(request.id);
+  });
+  std::ofstream(server.folder() + "/kernel") << "the kernel";
+  const Run sent = run_ashlar("-H " + server.address() + " upload " + server.folder() + "/kernel");
+  CHECK(sent.code == 0);
+  const std::string name = sent.output.substr(0, sent.output.find(' '));
+  CHECK(name.starts_with("sha256:"));
+  CHECK(name.size() == 71);
+  const Run built =
+      run_ashlar("-H " + server.address() + " create --name web --kernel " + name);
+  server.join();
+  CHECK(built.code == 0);
+  CHECK(server.images == std::vector<std::string>{"the kernel"});
+}
+
+TEST_CASE("ashlar: an image that is given by its digest and not held cannot be sent") {
+  ScriptedServer server([](ScriptedServer& builder, const Request& request) {
+    if (request.which_verb == ashlar_v1_Request_create_tag)
+      builder.reply(request.id, ashlar_v1_Response_missing_images_tag,
+                    [](Response& response) { response.part.missing_images.positions_count = 1; });
+  });
+  const Run run = run_ashlar("-H " + server.address() + " create --name web --kernel sha256:" +
+                             std::string(64, 'a'));
+  CHECK(run.code == 1);
+  CHECK(run.output.find("ashlar upload FILE") != std::string::npos);
+  CHECK(run_ashlar("create --name web --kernel sha256:12").code == 2);
+}
+
 TEST_CASE("ashlar: exit code 3 and the rule for a refusal, also as JSON") {
   const ScriptedServer server(refuse);
   const Run text = run_ashlar("-H " + server.address() + " destroy web");

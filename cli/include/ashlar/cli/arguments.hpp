@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "ashlar/cli/guest.hpp"
 
@@ -24,6 +25,7 @@ enum class Verb {
   console,
   domid,
   images,
+  upload,
   host,
   policy_show,
   policy_reload,
@@ -63,7 +65,8 @@ struct Arguments {
   std::string directory;
   bool strict = false; // check: warnings fail, too
   Question question;
-  std::string image_file; // image inspect
+  std::string image_file;               // image inspect
+  std::vector<std::string> image_files; // upload
   // measure, and measurement with a profile:
   std::string profile;  // "uapi", "grub", "pv-grub"; empty: measurement shows no PCRs
   std::string log_file; // where the TCG event log goes, and the canonical one; empty: nowhere

@@ -27,6 +27,9 @@ struct Answer {
 /// `ashlar create`: hashes the images, asks, uploads what the builder lacks, asks again.
 [[nodiscard]] Outcome<std::string> create(const Arguments& arguments);
 
+/// `ashlar upload`: sends images ahead of the builds that use them.
+[[nodiscard]] Outcome<std::string> upload(const Arguments& arguments);
+
 /// `ashlar create`'s guest: the file, with the flags over it. Problems: usage.
 [[nodiscard]] Outcome<Guest> guest_of(const Arguments& arguments);
 

@@ -14,14 +14,18 @@ namespace ashlar::cli {
 /// A kernel or initrd file, open and hashed. It is read again for an upload: bytes that changed in
 /// between have another digest, which the builder notices.
 struct ImageFile {
-  std::string path;
-  UniqueFd fd;
+  std::string path; // or "sha256:DIGEST"
+  UniqueFd fd;      // none: the digest alone is known, and no other of `digests`
   std::uint64_t size = 0; // bytes
   measure::Digests digests;
 };
 
 /// Opens a regular file and hashes it. Errors: not_found, denied, io, invalid (not a regular file).
 [[nodiscard]] Result<ImageFile> open_image(const std::string& path);
+
+/// Opens a file, or takes an image that the builder holds by its name there: "sha256:" and 64
+/// hexadecimal digits. Errors: as open_image.
+[[nodiscard]] Result<ImageFile> find_image(const std::string& text);
 
 /// Copies a regular file of at most `limit` bytes into a sealed memory file, which is the result's
 /// fd: the digests are those of the copy, whatever becomes of the file. Errors: as open_image, and

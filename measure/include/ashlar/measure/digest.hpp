@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ashlar/base/result.hpp"
 
@@ -35,26 +36,43 @@ struct Digests {
   auto operator<=>(const Digests&) const = default;
 };
 
+/// Hashes a stream of bytes into one bank.
+class BankStream {
+public:
+  /// Errors: internal (OpenSSL offers no such algorithm).
+  [[nodiscard]] static Result<BankStream> create(Bank bank);
+  BankStream(BankStream&&) noexcept;
+  BankStream& operator=(BankStream&&) noexcept;
+  ~BankStream();
+
+  /// Adds bytes. Errors: internal (OpenSSL refused).
+  [[nodiscard]] Status update(std::span<const std::byte> bytes);
+  /// Ends the stream and writes the digest of its bank into `digests`; the object must not be used
+  /// again.
+  [[nodiscard]] Status finish(Digests& digests);
+
+private:
+  struct Context;
+  BankStream(Bank bank, std::unique_ptr<Context> context);
+  Bank bank_;
+  std::unique_ptr<Context> context_;
+};
+
 /// Hashes a stream of bytes into all banks at once.
 class DigestStream {
 public:
   [[nodiscard]] static Result<DigestStream> create();
-  DigestStream(DigestStream&&) noexcept;
-  DigestStream& operator=(DigestStream&&) noexcept;
-  ~DigestStream();
-
   /// Adds bytes. Errors: internal (OpenSSL refused).
   [[nodiscard]] Status update(std::span<const std::byte> bytes);
   /// Ends the stream; the object must not be used again.
   [[nodiscard]] Result<Digests> finish();
 
 private:
-  struct State;
-  explicit DigestStream(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit DigestStream(std::vector<BankStream> banks) : banks_(std::move(banks)) {}
+  std::vector<BankStream> banks_; // as in all_banks
 };
 
-/// The digests of bytes that are all at hand.
+/// The digests of bytes that are all at hand; many of them are hashed on several cores.
 [[nodiscard]] Result<Digests> digest(std::span<const std::byte> bytes);
 
 /// Reads 64 hexadecimal digits. Errors: invalid, naming `what`.

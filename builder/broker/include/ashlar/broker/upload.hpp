@@ -5,15 +5,17 @@
 #include <span>
 #include <string>
 
+#include "ashlar/base/mapping.hpp"
 #include "ashlar/base/result.hpp"
 #include "ashlar/base/unique_fd.hpp"
 #include "ashlar/broker/image_store.hpp"
-#include "ashlar/measure/digest.hpp"
+#include "ashlar/measure/parallel_digest.hpp"
 
 namespace ashlar::broker {
 
-/// Takes in one image: every chunk is hashed and written to a memory file from the same buffer,
-/// which nobody else can write to. This is where "the bytes measured are the bytes loaded" begins.
+/// Takes in one image: each chunk is written to a memory file that nobody else has, and hashed from
+/// the pages of that very file while the next ones come. This is where "the bytes measured are the
+/// bytes loaded" begins.
 class ImageIntake {
 public:
   struct Received {
@@ -27,21 +29,24 @@ public:
 
   /// Errors: limit (more bytes than announced), io, internal.
   [[nodiscard]] Status take(std::span<const std::byte> chunk);
-  /// Seals the file. Errors: integrity (fewer bytes than announced), io.
+  /// Seals the file and waits for the digests. Errors: integrity (fewer bytes than announced), io.
   [[nodiscard]] Result<Received> finish();
 
   [[nodiscard]] std::uint64_t received_bytes() const { return received_; }
   [[nodiscard]] std::uint64_t announced_bytes() const { return size_; }
 
 private:
-  ImageIntake(std::string what, std::uint64_t size, UniqueFd file, measure::DigestStream stream)
-      : what_(std::move(what)), size_(size), file_(std::move(file)), stream_(std::move(stream)) {}
+  ImageIntake(std::string what, std::uint64_t size, UniqueFd file, Mapping mapping,
+              measure::ParallelDigest digest)
+      : what_(std::move(what)), size_(size), file_(std::move(file)), mapping_(std::move(mapping)),
+        digest_(std::move(digest)) {}
 
   std::string what_;
   std::uint64_t size_;
   std::uint64_t received_ = 0;
   UniqueFd file_;
-  measure::DigestStream stream_;
+  Mapping mapping_;                // of the file, for reading
+  measure::ParallelDigest digest_; // of the mapping: ends before it
 };
 
 /// Takes in a file of the builder domain, the same way. Errors: not_found, io, limit.
