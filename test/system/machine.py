@@ -10,25 +10,26 @@ import tempfile
 import time
 from pathlib import Path
 
-from appliance.qemu import (MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, qemu_command,
+from appliance.qemu import (DOM0_MEMORY_MIB, MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, qemu_command,
                             unpack_xen)
 from shell import Shell, ShellError
 
-BOOT_SECONDS = 180  # a limit for a loaded machine; 4 to 8 are usual
+BOOT_SECONDS = 600  # a limit for a loaded machine; 20 to 50 are usual
 
 
 class Machine:
     """One boot of an appliance image with the debug tools. Use it in a with statement."""
 
     def __init__(self, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", toolstack=True,
-                 tpm=False):
+                 tpm=False, dom0_memory_mib=DOM0_MEMORY_MIB):
         self.tpm = SoftwareTpm() if tpm else None
         self.log = Path(log)
         self._directory = tempfile.TemporaryDirectory(prefix="ashlar-machine-")
         work = Path(self._directory.name)
         lines = {"dom0": work / "dom0.sock", "toolstack": work / "toolstack.sock"}
         command = qemu_command(unpack_xen(work), initrd, self.log, memory_mib,
-                               f"ashlar.shell=ttyS1 {WITHOUT_TPM_DRIVER} {dom0_arguments}")
+                               f"ashlar.shell=ttyS1 {WITHOUT_TPM_DRIVER} {dom0_arguments}",
+                               dom0_memory_mib=dom0_memory_mib)
         command += ["-serial", f"unix:{lines['dom0']},server=on,wait=off"]
         # The legacy port's interrupt 4 is Xen's for its own console: this one gets 5.
         command += ["-chardev", f"socket,id=line3,path={lines['toolstack']},server=on,wait=off",
