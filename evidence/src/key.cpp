@@ -15,6 +15,38 @@
 
 namespace ashlar::evidence {
 
+namespace {
+
+// One block between BEGIN and END.
+struct PemBlock {
+  std::string name;
+  std::unique_ptr<unsigned char, Releaser<free_bytes>> data; // nothing: there is no further block
+  long size = 0;
+};
+
+PemBlock next_block(BIO* bio) {
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* data = nullptr;
+  PemBlock block;
+  if (PEM_read_bio(bio, &name, &header, &data, &block.size) != 1)
+    return block;
+  block.name = name;
+  block.data.reset(data);
+  OPENSSL_free(name);
+  OPENSSL_free(header);
+  return block;
+}
+
+Key key_of(const PemBlock& block) {
+  const unsigned char* at = block.data.get();
+  const unsigned char* const end = at + block.size;
+  Key key(d2i_PUBKEY(nullptr, &at, block.size));
+  return at == end ? std::move(key) : nullptr;
+}
+
+} // namespace
+
 void FreeKey::operator()(evp_pkey_st* key) const {
   EVP_PKEY_free(key);
 }
@@ -43,10 +75,13 @@ Result<std::vector<Key>> read_keys(std::string_view pem, const std::string& what
                          fmt::format("{} bytes", max_pem_bytes));
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   std::vector<Key> keys;
-  while (EVP_PKEY* const key = PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr)) {
-    keys.emplace_back(key);
-    if (keys.size() > max_trusted_keys)
-      return limit_failure(doing, "too many keys", fmt::format("{} keys", max_trusted_keys));
+  for (PemBlock block = next_block(bio.get()); block.data; block = next_block(bio.get())) {
+    Key key = block.name == "PUBLIC KEY" ? key_of(block) : nullptr;
+    if (!key || keys.size() == max_trusted_keys)
+      return failure(
+          ErrorCode::invalid, doing,
+          fmt::format("block {} is no \"PUBLIC KEY\", or one too many", keys.size() + 1));
+    keys.push_back(std::move(key));
   }
   // The end of the text is the one error that is none.
   const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;

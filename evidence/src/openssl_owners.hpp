@@ -26,6 +26,10 @@ inline void free_certificates(STACK_OF(X509) * certificates) {
   sk_X509_pop_free(certificates, X509_free);
 }
 
+inline void free_bytes(void* bytes) {
+  OPENSSL_free(bytes);
+}
+
 using Bio = std::unique_ptr<BIO, Releaser<BIO_free_all>>;
 using BigNumber = std::unique_ptr<BIGNUM, Releaser<BN_free>>;
 using Certificate = std::unique_ptr<X509, Releaser<X509_free>>;

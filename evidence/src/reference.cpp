@@ -61,9 +61,9 @@ std::string event_line(const Event& event) {
 std::optional<std::string_view> take_word(std::string_view& line, std::string_view key) {
   const std::size_t end = std::min(line.find(' '), line.size());
   const std::string_view word = line.substr(0, end);
-  line.remove_prefix(std::min(end + 1, line.size()));
   if (!word.starts_with(key) || !word.substr(key.size()).starts_with('='))
     return std::nullopt;
+  line.remove_prefix(std::min(end + 1, line.size()));
   return word.substr(key.size() + 1);
 }
 
