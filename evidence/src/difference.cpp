@@ -97,6 +97,9 @@ std::string type_cause(const Comparison& comparison, const Item& first, const It
 std::string content_cause(const Comparison& comparison, const Item& first, const Item& second) {
   if (!first.content || !second.content)
     return fmt::format("the {} differs", first.covers);
+  if (std::max(first.content->size(), second.content->size()) > measure::max_content_bytes)
+    return fmt::format("the {} differs, and is longer than any that a builder measures",
+                       first.covers);
   if (*first.content == *second.content)
     return "both say the same text: the digest of one of them is not that of its text";
   const TwoTexts texts = {*first.content, *second.content, comparison.first_name,

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "ashlar/base/bytes.hpp"
+#include "ashlar/evidence/limits.hpp"
 
 namespace ashlar::evidence {
 
@@ -56,6 +57,8 @@ struct Variant {
 
 std::vector<Variant> variants_of(const std::string& line) {
   std::vector<Variant> variants;
+  if (line.size() > measure::max_content_bytes)
+    return variants;
   for (const std::string_view word : common_words) {
     const std::string cause = fmt::format("the command line has an extra `{}`", word);
     variants.push_back(
@@ -89,6 +92,8 @@ Result<std::optional<Guess>> guess_words(const Question& question, std::size_t e
 Result<std::optional<Guess>> guess_event(const std::vector<Extension>& events, Bank bank,
                                          std::span<const std::byte> value,
                                          std::span<const KnownFile> known) {
+  if (events.size() > max_guess_events)
+    return std::nullopt;
   const Question question = {events, bank, value};
   const std::vector<Item> items = items_of(events);
   for (std::size_t i = 0; i < items.size(); ++i) {

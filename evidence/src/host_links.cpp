@@ -145,8 +145,18 @@ Result<std::string> check_record(Chain& chain) {
                      measure::to_string(chain.record->uuid));
 }
 
-// What the manager signs for a guest (docs/attestation.md).
-Result<Sha256> statement(const Chain& chain, const Sha256& nonce, const Sha256& record) {
+// What the manager signs for a guest (docs/attestation.md), but for nonce and record.
+struct Statement {
+  Sha256 key{};
+  Sha256 log{};
+};
+
+Result<Statement> statement_of(const Bundle& bundle) {
+  return Statement{.key = TRY(measure::digest(bundle.guest.key)).sha256,
+                   .log = TRY(measure::digest(bundle.host_log)).sha256};
+}
+
+Result<Sha256> digest_of(const Statement& statement, const Sha256& nonce, const Sha256& record) {
   Bytes bytes;
   const auto append = [&](std::span<const std::byte> part) {
     bytes.insert(bytes.end(), part.begin(), part.end());
@@ -154,28 +164,28 @@ Result<Sha256> statement(const Chain& chain, const Sha256& nonce, const Sha256& 
   append(as_bytes(statement_label));
   append(nonce);
   append(record);
-  append(TRY(measure::digest(chain.bundle.guest.key)).sha256);
-  append(TRY(measure::digest(chain.bundle.host_log)).sha256);
+  append(statement.key);
+  append(statement.log);
   return TRY(measure::digest(bytes)).sha256;
 }
 
 // A hash tells nothing by itself: what else would have given it says what was exchanged.
-Result<std::string> wrong_statement(const Chain& chain, const Sha256& record) {
+Result<std::string> wrong_statement(const Chain& chain, const Statement& statement,
+                                    const Sha256& record) {
   const auto quoted = [&](const Sha256& value) {
     return std::ranges::equal(value, chain.host->extra_data);
   };
   if (chain.bundle.nonce != chain.trust.nonce &&
-      quoted(TRY(statement(chain, chain.bundle.nonce, record))))
+      quoted(TRY(digest_of(statement, chain.bundle.nonce, record))))
     return "the TPM Manager answered another challenge: the bundle is an old one";
   for (std::size_t i = 0; i < chain.host_log->size(); ++i)
-    if (quoted(TRY(statement(chain, chain.trust.nonce, (*chain.host_log)[i]))))
+    if (quoted(TRY(digest_of(statement, chain.trust.nonce, (*chain.host_log)[i]))))
       return fmt::format("the TPM Manager vouched for event {} of the host log, which is another "
                          "domain's record or another incarnation's: the evidence was relayed, or "
                          "the guest was built anew",
                          i + 1);
   return "the TPM Manager vouched for another guest, another key, another log or another "
-         "challenge: "
-         "the bundle was put together from several";
+         "challenge: the bundle was put together from several";
 }
 
 Result<std::string> check_binding(Chain& chain) {
@@ -184,10 +194,12 @@ Result<std::string> check_binding(Chain& chain) {
   if (!chain.host_log)
     return chain.needs(link::host_log);
   const Sha256 record = TRY(measure::digest(chain.bundle.record)).sha256;
-  const Sha256 expected = TRY(statement(chain, chain.trust.nonce, record));
+  const Statement statement = TRY(statement_of(chain.bundle));
+  const Sha256 expected = TRY(digest_of(statement, chain.trust.nonce, record));
   if (!std::ranges::equal(expected, chain.host->extra_data))
-    return chain.differs("comparing the manager's statement", TRY(wrong_statement(chain, record)),
-                         to_hex(expected), to_hex(chain.host->extra_data));
+    return chain.differs("comparing the manager's statement",
+                         TRY(wrong_statement(chain, statement, record)), to_hex(expected),
+                         to_hex(chain.host->extra_data));
   chain.bound = true;
   return "the TPM Manager vouches for this record, the vTPM's key and this challenge";
 }

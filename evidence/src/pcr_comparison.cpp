@@ -18,6 +18,8 @@ using measure::Bank;
 using measure::Digests;
 using measure::Extension;
 
+using Bytes = std::vector<std::byte>;
+
 constexpr std::array by_preference = {Bank::sha256, Bank::sha384, Bank::sha1};
 
 bool empty(std::span<const std::byte> value) {
@@ -81,21 +83,29 @@ std::string set_cause(const Side& first, const Side& second, std::uint32_t pcr,
 struct Course {
   std::vector<std::size_t> positions; // in the log, from 0
   std::vector<Extension> events;
-  std::vector<std::vector<std::byte>> values; // one more than events
+  std::vector<Bytes> values; // one more than events
 };
+
+// H(value || digest) in one bank.
+Result<Bytes> extended(const Bytes& value, const Digests& by, Bank bank) {
+  Bytes both = value;
+  const std::span<const std::byte> digest = by.of(bank);
+  both.insert(both.end(), digest.begin(), digest.end());
+  const Digests digests = TRY(measure::digest(both));
+  const std::span<const std::byte> result = digests.of(bank);
+  return Bytes(result.begin(), result.end());
+}
 
 Result<Course> course_of(const EventLog& log, std::uint32_t pcr, Bank bank) {
   Course course;
-  const std::span<const std::byte> zeros = Digests{}.of(bank);
-  course.values.emplace_back(zeros.begin(), zeros.end());
+  course.values.emplace_back(Digests{}.of(bank).size());
   for (std::size_t i = 0; i < log.extensions.size(); ++i) {
     if (log.extensions[i].pcr != pcr)
       continue;
     course.positions.push_back(i);
     course.events.push_back(log.extensions[i]);
-    const measure::PcrValues values = TRY(measure::replay(course.events));
-    const std::span<const std::byte> value = values.at(pcr).of(bank);
-    course.values.emplace_back(value.begin(), value.end());
+    Bytes next = TRY(extended(course.values.back(), log.extensions[i].digests, bank));
+    course.values.push_back(std::move(next));
   }
   return course;
 }

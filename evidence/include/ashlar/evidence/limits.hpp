@@ -14,6 +14,7 @@ inline constexpr std::size_t max_pcr_selections = 16;            // banks in one
 inline constexpr std::size_t max_log_bytes = 1024 * 1024;        // a TCG or canonical event log
 inline constexpr std::size_t max_log_events = 4096;
 inline constexpr std::size_t max_log_algorithms = 16;
+inline constexpr std::size_t max_guess_events = 64; // of one PCR, in which a change is guessed at
 inline constexpr std::size_t max_reference_bytes = 64 * 1024; // a reference manifest
 inline constexpr std::size_t max_references = 1024;           // in one directory
 inline constexpr std::size_t max_signature_bytes = 64 * 1024; // its CMS
