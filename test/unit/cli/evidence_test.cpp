@@ -147,6 +147,27 @@ TEST_CASE("measure: writes the manifest that was signed for the golden guest") {
   CHECK(run_ashlar(flags + "/nonexistent").code == 1);
 }
 
+TEST_CASE("measure: writes the golden logs, in every profile") {
+  const Folder folder;
+  std::filesystem::rename(folder.at("one"), folder.at("initrd"));
+  std::filesystem::rename(folder.at("kernel"), folder.at("vmlinuz"));
+  // Labels are the files' names: from within their folder they are short.
+  const std::string there = "cd " + folder.at("") + " && ";
+  for (const std::string profile : {"uapi", "grub", "pv-grub"}) {
+    CAPTURE(profile);
+    REQUIRE(run_ashlar("measure --name web-1 --memory 1024K --vtpm 2.0 --kernel vmlinuz --initrd "
+                       "initrd --cmdline console=hvc0 --profile " +
+                           profile + " -o log --cel cel",
+                       there)
+                .code == 0);
+    CHECK(text_of(folder.at("log")) == text_of(golden + "/" + profile + ".log"));
+    CHECK(text_of(folder.at("cel")) == text_of(golden + "/" + profile + ".cel.json"));
+    const std::string files = golden + "/" + profile;
+    CHECK(run_ashlar("explain " + files + ".log " + files + ".cel.json").code == 0);
+  }
+  CHECK(run_ashlar("explain " + golden + "/uapi.log " + golden + "/grub.log").code == 1);
+}
+
 TEST_CASE("explain: every kind of the same guest is the same") {
   const Folder folder;
   folder.measure("a", "console=hvc0", "one");
