@@ -148,10 +148,11 @@ std::vector<Item> items_of(std::span<const measure::Event> events) {
 }
 
 std::optional<Difference> first_difference(const Comparison& comparison) {
-  const std::size_t longest = std::max(comparison.first.size(), comparison.second.size());
-  for (std::size_t i = 0; i < longest; ++i) {
+  for (std::size_t i = 0;; ++i) {
     const Item* const first = i < comparison.first.size() ? &comparison.first[i] : nullptr;
     const Item* const second = i < comparison.second.size() ? &comparison.second[i] : nullptr;
+    if (first == nullptr && second == nullptr)
+      return std::nullopt;
     if (first != nullptr && second != nullptr && same(comparison, *first, *second))
       continue;
     return Difference{.position = i + 1,
@@ -160,7 +161,6 @@ std::optional<Difference> first_difference(const Comparison& comparison) {
                       .second = value_of(comparison, second),
                       .cause = cause_of(comparison, first, second)};
   }
-  return std::nullopt;
 }
 
 } // namespace ashlar::evidence
