@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/base/bytes.hpp"
 #include "ashlar/base/log.hpp"
 #include "ashlar/tpm/limits.hpp"
 #include "big_endian.hpp"
@@ -26,17 +27,30 @@ VtpmResponse refusal(VtpmStatus status) {
   return VtpmResponse{status, {}};
 }
 
-/// The vTPM is told a status word only; people find the reason in the log.
-VtpmResponse refusal(const Error& error) {
-  log::warning("a vTPM's request failed: {}", error.message());
+VtpmStatus status_of(const Error& error) {
   switch (error.code) {
   case ErrorCode::denied:
-    return refusal(VtpmStatus::denied);
+    return VtpmStatus::denied;
   case ErrorCode::invalid:
-    return refusal(VtpmStatus::bad_parameter);
+    return VtpmStatus::bad_parameter;
   default:
-    return refusal(VtpmStatus::failed);
+    return VtpmStatus::failed;
   }
+}
+
+/// For whom has no business here: a status word only. People find the reason in the log.
+VtpmResponse bare_refusal(const Error& error) {
+  log::warning("a vTPM's request failed: {}", error.message());
+  return refusal(status_of(error));
+}
+
+/// For a vTPM, whose builder tells the requester: with the reason.
+VtpmResponse refusal(const Error& error) {
+  VtpmResponse response = bare_refusal(error);
+  const std::string reason = printable(error.message(), max_vtpm_reason_bytes);
+  const auto bytes = as_bytes(reason);
+  response.body.assign(bytes.begin(), bytes.end());
+  return response;
 }
 
 VtpmResponse done(std::vector<std::byte> body = {}) {
@@ -44,7 +58,7 @@ VtpmResponse done(std::vector<std::byte> body = {}) {
 }
 
 KeyOwner owner_of(const measure::Record& guest) {
-  return KeyOwner{.uuid = guest.uuid, .requester = guest.requester};
+  return KeyOwner{.requester = guest.requester, .uuid = guest.uuid};
 }
 
 /// A request for the hardware TPM itself, which the stock manager passes on. Answered as a TPM
@@ -113,11 +127,11 @@ std::vector<std::byte> VtpmService::answer(std::uint32_t frontend_domid,
                                            std::span<const std::byte> packet) {
   const Result<Asker> asker = find_connected(frontend_domid);
   if (!asker)
-    return encode(refusal(asker.error()));
+    return encode(bare_refusal(asker.error()));
   if (auto passed = answer_to_pass_through(packet))
     return *std::move(passed);
   const Result<VtpmRequest> request = decode_vtpm_request(packet);
-  return encode(request ? perform(*asker, *request) : refusal(request.error()));
+  return encode(request ? perform(*asker, *request) : bare_refusal(request.error()));
 }
 
 VtpmResponse VtpmService::perform(const Asker& asker, const VtpmRequest& request) {
@@ -168,12 +182,12 @@ VtpmResponse VtpmService::boot_hash(const Asker& asker) const {
 }
 
 VtpmResponse VtpmService::load_key(const Asker& asker) const {
-  Result<std::optional<std::vector<std::byte>>> key = keys_.load(owner_of(asker.record));
+  const Result<std::optional<std::vector<std::byte>>> key = keys_.load(owner_of(asker.record));
   if (!key)
     return refusal(key.error());
   if (!*key)
     return refusal(VtpmStatus::no_key);
-  return done(**std::move(key));
+  return done(**key);
 }
 
 Status VtpmService::count_save(std::uint64_t vtpm_serial) {

@@ -9,6 +9,7 @@
 #include "ashlar/base/log.hpp"
 #include "ashlar/broker/admission.hpp"
 #include "ashlar/broker/upload.hpp"
+#include "ashlar/broker/vtpm_device.hpp"
 
 namespace ashlar::broker {
 
@@ -37,7 +38,8 @@ Status submit(Services& services, const BootDomain& wanted, Builds::Done done) {
   for (const std::string& initrd : wanted.initrds)
     initrds.push_back(TRY(take_in_for_boot(services, initrd, max_initrd_bytes)));
   Domain draft = TRY(approved_draft(services, wanted, kernel, initrds));
-  TRY(services.builds.submit(std::move(draft), [](const char*) {}, std::move(done)));
+  TRY(services.builds.submit(
+      std::move(draft), [](const char*) {}, std::move(done)));
   return {};
 }
 
@@ -61,7 +63,12 @@ void start(Services& services, const BootDomain& wanted,
 void start_all(Services& services, const std::vector<BootDomain>& domains) {
   for (const BootDomain& wanted : domains)
     if (!wanted.tpm_manager)
-      start(services, wanted, [](const Domain&) {});
+      start(services, wanted, [&services](const Domain& built) {
+        if (!built.vtpm_state_store)
+          return;
+        if (const Status offered = offer_key_store(services); !offered)
+          log::error("giving the TPM Manager its store of keys: {}", offered.error().message());
+      });
   services.builds.advance();
 }
 
