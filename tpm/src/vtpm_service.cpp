@@ -27,26 +27,22 @@ VtpmResponse refusal(VtpmStatus status) {
   return VtpmResponse{status, {}};
 }
 
-VtpmStatus status_of(const Error& error) {
+/// The vTPM is told a status word only; people find the reason in the log.
+VtpmResponse refusal(const Error& error) {
+  log::warning("a vTPM's request failed: {}", error.message());
   switch (error.code) {
   case ErrorCode::denied:
-    return VtpmStatus::denied;
+    return refusal(VtpmStatus::denied);
   case ErrorCode::invalid:
-    return VtpmStatus::bad_parameter;
+    return refusal(VtpmStatus::bad_parameter);
   default:
-    return VtpmStatus::failed;
+    return refusal(VtpmStatus::failed);
   }
 }
 
-/// For whom has no business here: a status word only. People find the reason in the log.
-VtpmResponse bare_refusal(const Error& error) {
-  log::warning("a vTPM's request failed: {}", error.message());
-  return refusal(status_of(error));
-}
-
-/// For a vTPM, whose builder tells the requester: with the reason.
-VtpmResponse refusal(const Error& error) {
-  VtpmResponse response = bare_refusal(error);
+/// With the reason: the vTPM reports it, and so the requester learns what the store did to the keys.
+VtpmResponse key_refusal(const Error& error) {
+  VtpmResponse response = refusal(error);
   const std::string reason = printable(error.message(), max_vtpm_reason_bytes);
   const auto bytes = as_bytes(reason);
   response.body.assign(bytes.begin(), bytes.end());
@@ -127,11 +123,11 @@ std::vector<std::byte> VtpmService::answer(std::uint32_t frontend_domid,
                                            std::span<const std::byte> packet) {
   const Result<Asker> asker = find_connected(frontend_domid);
   if (!asker)
-    return encode(bare_refusal(asker.error()));
+    return encode(refusal(asker.error()));
   if (auto passed = answer_to_pass_through(packet))
     return *std::move(passed);
   const Result<VtpmRequest> request = decode_vtpm_request(packet);
-  return encode(request ? perform(*asker, *request) : bare_refusal(request.error()));
+  return encode(request ? perform(*asker, *request) : refusal(request.error()));
 }
 
 VtpmResponse VtpmService::perform(const Asker& asker, const VtpmRequest& request) {
@@ -182,12 +178,12 @@ VtpmResponse VtpmService::boot_hash(const Asker& asker) const {
 }
 
 VtpmResponse VtpmService::load_key(const Asker& asker) const {
-  const Result<std::optional<std::vector<std::byte>>> key = keys_.load(owner_of(asker.record));
+  Result<std::optional<std::vector<std::byte>>> key = keys_.load(owner_of(asker.record));
   if (!key)
-    return refusal(key.error());
+    return key_refusal(key.error());
   if (!*key)
     return refusal(VtpmStatus::no_key);
-  return done(**key);
+  return done(**std::move(key));
 }
 
 Status VtpmService::count_save(std::uint64_t vtpm_serial) {
@@ -209,7 +205,7 @@ VtpmResponse VtpmService::save_key(const Asker& asker, std::span<const std::byte
   if (const Status counted = count_save(asker.binding->vtpm_serial); !counted)
     return refusal(counted.error());
   const Status saved = keys_.save(owner_of(asker.record), body);
-  return saved ? done() : refusal(saved.error());
+  return saved ? done() : key_refusal(saved.error());
 }
 
 VtpmResponse VtpmService::quote(const Asker& asker, std::span<const std::byte> nonce) {

@@ -107,7 +107,7 @@ tpm::PutRecord put_of(std::uint64_t serial, std::uint32_t domid, const std::stri
   measure::Event event;
   event.type = measure::EventType::command_line;
   const auto bytes = std::as_bytes(std::span(command_line));
-  event.content.assign(bytes.begin(), bytes.end());
+  event.content = command_line;
   event.size = bytes.size();
   if (const auto digests = measure::digest(bytes))
     event.digests = *digests;
