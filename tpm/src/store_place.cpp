@@ -18,17 +18,34 @@ static_assert(vtpm_state::max_blob_bytes >= max_key_file_bytes);
 
 constexpr const char* doing_ask = "asking the store of vTPM states (ashlar-vtpm-store)";
 
-/// The manager has one thread, and a store that stalls must not keep it from the builder: each
-/// operation as a whole has a time limit, and after one that did not end within it there is a
-/// pause.
+/// The manager has one thread, and a store that is slow or stalls must not keep it from the
+/// builder: in each window there is so much time for it, however many vTPMs want something kept.
 class StorePlace final : public SealedPlace {
 public:
-  explicit StorePlace(StoreConnector connect) : connect_(std::move(connect)) {}
+  StorePlace(StoreConnector connect, StoreClock clock)
+      : connect_(std::move(connect)), clock_(std::move(clock)) {}
 
   [[nodiscard]] std::string where() const override { return "with ashlar-vtpm-store"; }
 
   [[nodiscard]] Result<std::vector<Bytes>> contents() override {
     TRY(begin());
+    return end(fetch_all());
+  }
+
+  [[nodiscard]] Status add(std::span<const std::byte> content) override {
+    const measure::Sha256 name = TRY(measure::digest(content)).sha256;
+    TRY(begin());
+    return end(vtpm_state::put_blob(exchange_, name, content, "storing the keys"));
+  }
+
+  [[nodiscard]] Status keep(std::span<const std::byte> content) override {
+    const measure::Sha256 name = TRY(measure::digest(content)).sha256;
+    TRY(begin());
+    return end(vtpm_state::keep_blob(exchange_, name, "removing former keys"));
+  }
+
+private:
+  [[nodiscard]] Result<std::vector<Bytes>> fetch_all() {
     std::vector<Bytes> found;
     const auto names = TRY(vtpm_state::list_blobs(exchange_, "listing the keys"));
     for (const measure::Sha256& name : names) {
@@ -41,27 +58,26 @@ public:
     return found;
   }
 
-  [[nodiscard]] Status add(std::span<const std::byte> content) override {
-    TRY(begin());
-    const measure::Sha256 name = TRY(measure::digest(content)).sha256;
-    return vtpm_state::put_blob(exchange_, name, content, "storing the keys");
-  }
-
-  [[nodiscard]] Status keep(std::span<const std::byte> content) override {
-    TRY(begin());
-    const measure::Sha256 name = TRY(measure::digest(content)).sha256;
-    return vtpm_state::keep_blob(exchange_, name, "removing former keys");
-  }
-
-private:
   [[nodiscard]] Status begin() {
-    const auto now = Clock::now();
-    if (now < next_try_)
-      return failure(ErrorCode::timeout, doing_ask,
-                     fmt::format("it did not answer, and is asked again {} s after that",
-                                 store_retry_pause.count()));
-    deadline_ = now + store_operation_time;
+    const auto now = clock_();
+    if (now >= window_end_) {
+      window_end_ = now + store_window;
+      left_ = store_time_in_window;
+    }
+    if (left_ <= Clock::duration::zero())
+      return failure(
+          ErrorCode::timeout, doing_ask,
+          fmt::format("it took too long, and is asked again within {} s", store_window.count()));
+    deadline_ = now + left_;
     return {};
+  }
+
+  template <typename T>
+  [[nodiscard]] Result<T> end(Result<T> outcome) {
+    left_ = deadline_ - clock_();
+    if (!outcome && outcome.error().code == ErrorCode::timeout)
+      left_ = Clock::duration::zero();
+    return outcome;
   }
 
   [[nodiscard]] Result<Bytes> exchange(std::span<const std::byte> packet) {
@@ -69,16 +85,14 @@ private:
     // The store was started anew. All that it is asked for may be asked twice.
     if (!answer && answer.error().code == ErrorCode::peer_closed)
       answer = exchange_once(packet);
-    if (!answer && answer.error().code == ErrorCode::timeout)
-      next_try_ = Clock::now() + store_retry_pause;
     return answer;
   }
 
   [[nodiscard]] Result<Bytes> exchange_once(std::span<const std::byte> packet) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - clock_());
     if (left.count() <= 0)
       return failure(ErrorCode::timeout, doing_ask,
-                     fmt::format("it took longer than {} s", store_operation_time.count()));
+                     fmt::format("it took longer than {} s", store_time_in_window.count()));
     if (!line_) {
       Result<std::unique_ptr<ipc::TpmifFrontend>> line = connect_(left);
       if (!line && line.error().code == ErrorCode::not_found)
@@ -96,8 +110,10 @@ private:
 
   StoreConnector connect_;
   std::unique_ptr<ipc::TpmifFrontend> line_;
-  Clock::time_point deadline_;
-  Clock::time_point next_try_;
+  StoreClock clock_;
+  Clock::time_point window_end_;
+  Clock::duration left_{};     // of this window
+  Clock::time_point deadline_; // of what is being done
   vtpm_state::Exchange exchange_ = [this](std::span<const std::byte> packet) {
     return exchange(packet);
   };
@@ -105,8 +121,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<SealedPlace> place_in_store(StoreConnector connect) {
-  return std::make_unique<StorePlace>(std::move(connect));
+std::unique_ptr<SealedPlace> place_in_store(StoreConnector connect, StoreClock clock) {
+  return std::make_unique<StorePlace>(std::move(connect), std::move(clock));
 }
 
 } // namespace ashlar::tpm

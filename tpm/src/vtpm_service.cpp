@@ -40,7 +40,8 @@ VtpmResponse refusal(const Error& error) {
   }
 }
 
-/// With the reason: the vTPM reports it, and so the requester learns what the store did to the keys.
+/// With the reason: the vTPM reports it, and so the requester learns what the store did to the
+/// keys.
 VtpmResponse key_refusal(const Error& error) {
   VtpmResponse response = refusal(error);
   const std::string reason = printable(error.message(), max_vtpm_reason_bytes);

@@ -9,6 +9,7 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/memory_file.hpp"
 #include "ashlar/tpm/key_store.hpp"
+#include "ashlar/tpm/limits.hpp"
 #include "ashlar/vtpm_state/blob_store.hpp"
 #include "fake_vault.hpp"
 #include "scene.hpp"
@@ -32,6 +33,8 @@ struct Machinery {
   FakeVault vault;
   bool present = true;
   bool stalls = false;
+  std::chrono::steady_clock::time_point now{};
+  std::chrono::milliseconds packet_time{0};
   int connections = 0;
   int closed_after = -1; // packets; then the store is started anew, once
   KeyOwner owner{.requester = "tenant", .uuid = {std::byte{5}}};
@@ -69,6 +72,7 @@ public:
                                        std::chrono::milliseconds) override {
     if (machine_.stalls)
       return failure(ErrorCode::timeout, "asking", "no answer");
+    machine_.now += machine_.packet_time;
     if (machine_.closed_after >= 0 && machine_.closed_after-- == 0) {
       machine_.blobs.forget_parts({});
       return failure(ErrorCode::peer_closed, "asking", "it was closed");
@@ -89,7 +93,8 @@ std::unique_ptr<KeyStore> Machinery::open() {
       return failure(ErrorCode::not_found, "connecting", "xenstore has no device");
     return std::make_unique<FakeLine>(*this);
   };
-  return KeyStore::open_when_asked(open_sealed_key_file(place_in_store(std::move(connect)), vault));
+  return KeyStore::open_when_asked(
+      open_sealed_key_file(place_in_store(std::move(connect), [this] { return now; }), vault));
 }
 
 } // namespace
@@ -210,4 +215,22 @@ TEST_CASE("keys in a store: a store that stalls is left alone for a while") {
   machine.stalls = false;
   CHECK(store->load(machine.owner).error().code == ErrorCode::timeout);
   CHECK(machine.connections == before);
+}
+
+TEST_CASE("keys in a store: a slow store has so much of the manager's time, and more later") {
+  Machinery machine;
+  machine.save(1);
+  const auto store = machine.open();
+  machine.packet_time = store_time_in_window / 4;
+  const auto start = machine.now;
+  // Listing, fetching, keeping; then adding, for which there is no time left.
+  CHECK(store->load(machine.owner) == key(1));
+  for (int fill = 2; fill < 8; ++fill)
+    CHECK(store->save(machine.owner, key(fill)).error().code == ErrorCode::timeout);
+  CHECK(machine.now - start <= store_time_in_window + machine.packet_time);
+  machine.packet_time = std::chrono::milliseconds(1);
+  CHECK(store->save(machine.owner, key(8)).error().code == ErrorCode::timeout);
+  machine.now = start + store_window;
+  CHECK(store->save(machine.owner, key(9)).has_value());
+  CHECK(machine.load() == key(9));
 }

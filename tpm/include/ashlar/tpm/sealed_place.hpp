@@ -35,10 +35,13 @@ public:
 [[nodiscard]] std::unique_ptr<SealedPlace> place_in_directory(const std::string& directory);
 
 /// With ashlar-vtpm-store, over the device vtpm-state of this domain, which the builder makes when
-/// the store's domain runs: until then all fail with not_found. Each call blocks for
-/// store_operation_time at most (limits.hpp), and not at all for store_retry_pause after that.
+/// the store's domain runs: until then all fail with not_found. All calls together block for
+/// store_time_in_window at most in each store_window (limits.hpp), and fail with timeout when that
+/// is used up.
 using StoreConnector =
     std::function<Result<std::unique_ptr<ipc::TpmifFrontend>>(std::chrono::milliseconds)>;
-[[nodiscard]] std::unique_ptr<SealedPlace> place_in_store(StoreConnector connect);
+using StoreClock = std::function<std::chrono::steady_clock::time_point()>;
+[[nodiscard]] std::unique_ptr<SealedPlace>
+place_in_store(StoreConnector connect, StoreClock clock = std::chrono::steady_clock::now);
 
 } // namespace ashlar::tpm
