@@ -14,7 +14,7 @@ from appliance.qemu import (MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, qemu_co
                             unpack_xen)
 from shell import Shell, ShellError
 
-BOOT_SECONDS = 180  # a limit for a loaded machine; 4 to 8 are usual
+BOOT_SECONDS = 400  # a limit for a loaded machine; 4 to 8 are usual
 
 
 class Machine:

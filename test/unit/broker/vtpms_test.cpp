@@ -147,7 +147,8 @@ TEST_CASE("vtpms: a state is kept for a guest whose request gave its UUID, and f
   CHECK(scene.world.nodes.at("/local/domain/101/backend/vtpm-state/2/0/requester") == "tester");
 }
 
-TEST_CASE("vtpms: the TPM Manager has the store for its keys, once, and again when it is gone") {
+TEST_CASE(
+    "vtpms: the TPM Manager gets its device to the store of keys, and is left in peace with it") {
   const std::string device = "/local/domain/100/device/vtpm-state/0/";
   const std::string home = "/local/domain/101/backend/vtpm-state/100/0";
   constexpr char connected = '4'; // XenbusStateConnected
