@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The file of the vTPM keys against whoever holds its disk, and against ends in the wrong moment:
-// with a vault of arithmetic. sealing_test.py has the same with a real TPM.
+// with a vault of arithmetic. swtpm_test.py has a real TPM.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
