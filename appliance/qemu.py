@@ -33,14 +33,18 @@ class SoftwareTpm:
     def __init__(self, limit_seconds=1800):
         self._directory = tempfile.TemporaryDirectory(prefix="ashlar-tpm-")
         self._socket = Path(self._directory.name) / "control"
+        self._limit_seconds = limit_seconds
+        self._process = None
+
+    def __enter__(self):
+        """Powers it on; a second time after kill(): with the state that it has."""
+        self._socket.unlink(missing_ok=True)
         # A group of its own, so that a Ctrl-C of the terminal reaches the caller first.
         self._process = subprocess.Popen(
-            ["timeout", "--kill-after=5", str(limit_seconds), "swtpm", "socket", "--tpm2",
+            ["timeout", "--kill-after=5", str(self._limit_seconds), "swtpm", "socket", "--tpm2",
              "--tpmstate", f"dir={self._directory.name}",
              "--ctrl", f"type=unixio,path={self._socket}"],
             stdin=subprocess.DEVNULL, start_new_session=True)
-
-    def __enter__(self):
         end = time.monotonic() + 20
         while not self._socket.exists():
             if self._process.poll() is not None or time.monotonic() > end:
@@ -54,7 +58,7 @@ class SoftwareTpm:
 
     def kill(self):
         """Ends the TPM while the machine runs."""
-        if self._process.poll() is None:
+        if self._process and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(20)
 
