@@ -25,7 +25,7 @@ DOM0_MIB = 3072
 COMPRESSIONS = ("lz4", "zstd", "xz", "elf")
 TYPES = ("pv", "pvh")
 GUEST_MIB = 512
-REPEATED = 3          # repeated builds; the fastest counts, as it does for the peer
+REPEATED = 2          # repeated builds; the fastest counts, as it does for the peer
 LARGE_MIB = 128       # of the initrd whose memory and bandwidth are measured
 SMALL_GUEST_MIB = 16
 MANY = 200
@@ -120,6 +120,8 @@ class Bench:
                          f"echo '+memory +cpu' >{GROUPS}/cgroup.subtree_control && "
                          f"mkdir {GROUPS}/ashlar {GROUPS}/xl && "
                          f"echo $(pidof ashlar-builder) >{GROUPS}/ashlar/cgroup.procs")
+        # What xen-init-dom0 writes, and xl looks for.
+        self._dom0.check("xenstore-write /local/pool/0/name Pool-0")
         # Made here: in the appliance's image they would slow its start.
         for mib in INITRD_MIB[1:]:
             self._dom0.check(f"dd if=/dev/urandom of=/bench/initrd-{mib} bs=1M count={mib}", COMMAND_SECONDS)
