@@ -23,7 +23,8 @@ HOST_PCR = 13
 STATEMENT = b"ashlar-guest-quote-2\0"
 NONCE = hashlib.sha256(b"a verifier's challenge").digest()
 OLD_NONCE = hashlib.sha256(b"yesterday's challenge").digest()
-PROFILE_PCRS = {"configuration": 12, "kernel": 11, "command_line": 12, "initrd": 9}
+PROFILES = {"uapi": {"configuration": 12, "kernel": 11, "command_line": 12, "initrd": 9},
+            "grub": {"configuration": 8, "kernel": 9, "command_line": 8, "initrd": 9}}
 TYPES = {"builder": 1, "policy": 2, "configuration": 3, "kernel": 4, "command_line": 5, "initrd": 6}
 
 
@@ -113,11 +114,12 @@ class Tpm:
 class Guest:
     """What a guest is built from, and its record as docs/measurements.md lays it out."""
 
-    def __init__(self, name: str, serial: int, command_line: bytes = b"console=hvc0"):
+    def __init__(self, name: str, serial: int, profile: str = "uapi"):
         self.name = name
+        self.profile = profile
         self.serial = serial
         self.uuid = uuid.uuid5(uuid.NAMESPACE_DNS, name)
-        self.command_line = command_line
+        self.command_line = b"console=hvc0"
         self.kernel = b"kernel bytes"
         self.initrd = b"one"
         configuration = (f"ashlar-domain-configuration=2\nname={name}\ntype=pvh\nvcpus=1\n"
@@ -126,7 +128,7 @@ class Guest:
         self.events = [("builder", b"", b"ashlar-builder 0.1.0"), ("policy", b"", b"a" * 64),
                        ("configuration", b"", configuration.encode()),
                        ("kernel", b"vmlinuz", self.kernel),
-                       ("command_line", b"", command_line), ("initrd", b"initrd", self.initrd)]
+                       ("command_line", b"", self.command_line), ("initrd", b"initrd", self.initrd)]
 
     def record(self) -> bytes:
         def text(value: bytes) -> bytes:
@@ -141,9 +143,10 @@ class Guest:
         return out
 
     def extend(self, vtpm: Tpm, without: str = "") -> None:
+        pcrs = PROFILES[self.profile]
         for kind, _, data in self.events:
-            if kind in PROFILE_PCRS and kind != without:
-                vtpm.extend(PROFILE_PCRS[kind], data)
+            if kind in pcrs and kind != without:
+                vtpm.extend(pcrs[kind], data)
 
 
 class Host:
@@ -165,8 +168,10 @@ class Host:
         statement = sha256(STATEMENT + nonce + sha256(guest.record()) + sha256(key) +
                            sha256(self.log))
         message, signature, values = self.tpm.quote([*range(8), HOST_PCR], statement)
-        guest_message, guest_signature, guest_values = vtpm.quote([9, 11, 12], nonce)
-        manifest = f"ashlar-evidence=1\nnonce={nonce.hex()}\nprofile=uapi\nvtpm=2.0\n"
+        guest_message, guest_signature, guest_values = vtpm.quote(
+            sorted(set(PROFILES[guest.profile].values())), nonce)
+        manifest = (f"ashlar-evidence=1\nnonce={nonce.hex()}\nprofile={guest.profile}\n"
+                    "vtpm=2.0\n")
         return {"manifest": manifest.encode(), "record": guest.record(), "host.log": self.log,
                 "host.quote.msg": message, "host.quote.sig": signature,
                 "host.ak.pub": self.tpm.file("ak.pub"), "host.pcrs": values,
@@ -218,8 +223,8 @@ def measure(ashlar: str, folder: str, guest: Guest, *options: str) -> None:
     write(os.path.join(folder, "vmlinuz"), guest.kernel)
     write(os.path.join(folder, "initrd"), guest.initrd)
     run(ashlar, "measure", "--name", guest.name, "--memory", "1024K", "--vtpm", "2.0", "--kernel",
-        "vmlinuz", "--initrd", "initrd", "--cmdline", guest.command_line.decode(), *options,
-        cwd=folder)
+        "vmlinuz", "--initrd", "initrd", "--cmdline", guest.command_line.decode(),
+        "--profile", guest.profile, *options, cwd=folder)
 
 
 def log_of(ashlar: str, folder: str, guest: Guest) -> bytes:
@@ -242,7 +247,10 @@ def write_references(ashlar: str, work: str, out: str, host: Host, guest: Guest)
         "nobody.cms", cwd=work)
     for name in ("web.manifest", "web.manifest.cms"):
         shutil.copy(os.path.join(work, name), folder)
-    for name in ("stranger.cms", "attached.cms", "sha1.cms", "nobody.cms"):
+    measure(ashlar, work, Guest(guest.name, 0, "grub"), "--manifest", "grub.manifest")
+    sign(work, "signer", "grub.manifest", "grub.manifest.cms")
+    for name in ("stranger.cms", "attached.cms", "sha1.cms", "nobody.cms", "grub.manifest",
+                 "grub.manifest.cms"):
         shutil.copy(os.path.join(work, name), out)
     shutil.copy(os.path.join(work, "signer.pem"), os.path.join(folder, "signers.pem"))
     write(os.path.join(folder, "host-ak.pem"), host.tpm.file("ak.pem"))
@@ -265,7 +273,8 @@ def make(ashlar: str, out: str) -> None:
     try:
         host, other_host = Host(tpm("rsa")), Host(tpm("ecc"))
         web, mail, again = Guest("web-1", 2), Guest("mail", 3), Guest("web-1", 4)
-        vtpms = {guest: tpm("ecc") for guest in (web, mail, again)}
+        grub = Guest("web-1", 5, "grub")
+        vtpms = {guest: tpm("ecc") for guest in (web, mail, again, grub)}
         hollow = tpm("rsa")
         for guest, vtpm in vtpms.items():
             guest.extend(vtpm)
@@ -284,6 +293,8 @@ def make(ashlar: str, out: str) -> None:
         keep("other-guest", host.evidence(mail, vtpms[mail], log_of(ashlar, work, mail)))
         host.build(again)
         keep("rebuilt", host.evidence(again, vtpms[again], log))
+        host.build(grub)
+        keep("grub", host.evidence(grub, vtpms[grub], log_of(ashlar, work, grub)))
         vtpms[again].extend(11, b"more")
         keep("extended-pcr", host.evidence(again, vtpms[again], log))
     finally:

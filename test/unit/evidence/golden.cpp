@@ -80,16 +80,19 @@ std::string Files::pack() const {
   return archive(all);
 }
 
+ReferenceFile reference(const std::string& folder, const std::string& name) {
+  const std::string cms = golden(folder + name + ".cms");
+  const auto bytes = as_bytes(cms);
+  return {name, golden(folder + name), Bytes(bytes.begin(), bytes.end())};
+}
+
 Trust trust() {
   Trust trust;
   trust.nonce = measure::sha256_from_hex(golden("nonce").substr(0, 64), "the nonce").value();
   trust.host_keys = read_keys(golden("reference/host-ak.pem"), "host-ak.pem").value();
   trust.signers_pem = golden("reference/signers.pem");
   trust.firmware = read_pcr_choices(golden("reference/host.pcrs"), "host.pcrs").value();
-  const std::string cms = golden("reference/web.manifest.cms");
-  const auto bytes = as_bytes(cms);
-  trust.references.push_back(
-      {"web.manifest", golden("reference/web.manifest"), Bytes(bytes.begin(), bytes.end())});
+  trust.references.push_back(reference("reference/", "web.manifest"));
   return trust;
 }
 

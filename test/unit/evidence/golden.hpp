@@ -33,6 +33,9 @@ public:
 /// Writes the header's checksum again after it was changed.
 void fix_checksum(std::string& archive, std::size_t at);
 
+/// A manifest and its signature, NAME and NAME.cms under golden.
+[[nodiscard]] ReferenceFile reference(const std::string& folder, const std::string& name);
+
 /// The trust of golden/reference and golden/nonce.
 [[nodiscard]] Trust trust();
 

@@ -231,6 +231,19 @@ TEST_CASE("verify: a reference by name is the only one that will do") {
   CHECK(test::verify(golden("web.bundle"), other).ok());
 }
 
+TEST_CASE("verify: a guest of the profile grub, whose reference must be of that profile") {
+  Trust grub = trust();
+  check_refused(test::verify(golden("grub.bundle"), grub), {"reference"}, "another profile");
+  grub.references.push_back(test::reference("", "grub.manifest"));
+  const Verdict verdict = test::verify(golden("grub.bundle"), grub);
+  CHECK(verdict.ok());
+  CHECK(verdict.reference == "grub.manifest");
+  CHECK(test::verify(golden("web.bundle"), grub).reference == "web.manifest");
+  Files files("grub");
+  files["manifest"] = Files("web")["manifest"];
+  check_refused(test::verify(files.pack(), grub), {"guest PCRs"}, "other PCRs were quoted");
+}
+
 TEST_CASE("verify: what cannot be read is one failed link") {
   check_refused(test::verify("no archive", trust()), {"bundle"}, "cut off");
   CHECK_FALSE(Verdict{}.ok());

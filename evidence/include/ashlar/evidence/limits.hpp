@@ -6,13 +6,12 @@
 
 namespace ashlar::evidence {
 
-inline constexpr std::size_t max_file_bytes = 64UL * 1024;       // a file of a bundle
-inline constexpr std::size_t max_host_log_bytes = 1024UL * 1024; // but host.log: 32,768 events
-inline constexpr std::size_t max_bundle_bytes =
-    2UL * 1024 * 1024;                                      // all of them, with their headers
-inline constexpr std::size_t max_tpm_field_bytes = 1024;    // a TPM2B within a TPM structure
-inline constexpr std::size_t max_pcr_selections = 16;       // banks in one quote
-inline constexpr std::size_t max_log_bytes = 1024UL * 1024; // a TCG or canonical event log
+inline constexpr std::size_t max_file_bytes = 64UL * 1024;         // a file of a bundle
+inline constexpr std::size_t max_host_log_bytes = 1024UL * 1024;   // but host.log: 32,768 events
+inline constexpr std::size_t max_bundle_bytes = 2UL * 1024 * 1024; // the whole archive
+inline constexpr std::size_t max_tpm_field_bytes = 1024;           // a TPM2B within a TPM structure
+inline constexpr std::size_t max_pcr_selections = 16;              // banks in one quote
+inline constexpr std::size_t max_log_bytes = 1024UL * 1024;        // a TCG or canonical event log
 inline constexpr std::size_t max_log_events = 4096;
 inline constexpr std::size_t max_log_algorithms = 16;
 inline constexpr std::size_t max_guess_events = 64; // of one PCR, in which a change is guessed at
