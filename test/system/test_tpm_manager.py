@@ -44,7 +44,8 @@ for point in ("before-extend", "after-extend", "before-answer"):
 def test_out_of_reach(machine):
     """The toolstack domain can join no ring of the TPM Manager's, map no page and bind no port of it."""
     before = host(machine)
-    status, output = machine.toolstack.run(f"ashlar-rogue reach-manager {manager_domid(machine)}", 120)
+    status, output = machine.toolstack.run(
+        f"ashlar-rogue reach-manager {manager_domid(machine)} 2>/dev/null", 120)
     assert status == 0, output
     assert host(machine) == before
 

@@ -99,6 +99,18 @@ private:
   std::uint64_t id_ = 0;
 };
 
+/// The manager serves a new ring a moment after the builder is gone.
+Result<std::unique_ptr<ipc::Transport>> join(std::uint32_t manager_domid) {
+  constexpr int pause_ms = 200;
+  const auto end = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    auto joined = ipc::join_vchan(manager_domid, tpm::manager_vchan_path(manager_domid));
+    if (joined || std::chrono::steady_clock::now() > end)
+      return joined;
+    poll(nullptr, 0, pause_ms);
+  }
+}
+
 tpm::PutRecord put_of(std::uint64_t serial, std::uint32_t domid, const std::string& command_line) {
   measure::Record record;
   record.serial = serial;
@@ -137,7 +149,7 @@ int reach_manager(std::uint32_t manager_domid) {
 }
 
 int replay_records(std::uint32_t manager_domid, std::uint64_t guest_serial) {
-  auto joined = ipc::join_vchan(manager_domid, tpm::manager_vchan_path(manager_domid));
+  auto joined = join(manager_domid);
   if (!joined)
     return verdict(false, joined.error().message());
   Builder builder(*std::move(joined));
