@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-MAX_CONSOLE_BYTES = 65536  # of the builder's tail of a console
+NONCE_BYTES = 32
 
 
 def read(console, nonce):

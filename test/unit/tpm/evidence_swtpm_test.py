@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The TPM Manager's quotes and keys against a real TPM 2.0 (swtpm), checked by tpm2-tools and hashlib.
+"""The TPM Manager's quotes and keys against a real TPM 2.0 (swtpm), by tpm2-tools and hashlib.
 Usage: evidence_swtpm_test.py PATH/evidence-tool
 
 Exit status 77: swtpm or tpm2-tools are not installed.
