@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // For evidence_swtpm_test.py: what a vTPM gets from a TPM Manager that drives this TPM, as files.
 // Usage: evidence-tool TCTI DIRECTORY [CREDENTIAL SECRET]: extends three records, of which the
-// second is the guest's; with a credential (the two structures' files), activates it instead.
+// second is the guest's, and writes what ashlar-attest in that guest gets, its vTPM being in this
+// process; with a credential (the two structures' files), activates it instead.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -9,21 +10,44 @@
 #include <span>
 #include <string>
 
+#include "ashlar/attest/evidence.hpp"
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/tpm/evidence_message.hpp"
 #include "ashlar/tpm/evidence_service.hpp"
 #include "ashlar/tpm/host_tpm.hpp"
+#include "ashlar/vtpm/commands.hpp"
+#include "ashlar/vtpm/vendor_commands.hpp"
 
 using namespace ashlar;
 
 namespace {
 
-std::vector<std::byte> make_record(std::uint64_t serial) {
+constexpr std::uint64_t guest_serial = 2;
+constexpr std::uint64_t vtpm_serial = 9;
+constexpr auto profile = measure::Profile::uapi;
+
+measure::MeasuredImage image(const std::string& content) {
+  return {.label = content, .size = content.size(), .digests = *measure::digest(as_bytes(content))};
+}
+
+Result<measure::Record> make_record(std::uint64_t serial) {
+  measure::Ingredients ingredients;
+  ingredients.builder_identity = "ashlar-builder test";
+  ingredients.policy_digest = std::string(64, '0');
+  ingredients.configuration.name = "guest-" + std::to_string(serial);
+  ingredients.configuration.vcpus = 1;
+  ingredients.configuration.memory_kib = 256 << 10;
+  ingredients.configuration.max_memory_kib = 256 << 10;
+  ingredients.configuration.vtpm = measure::Vtpm::tpm20;
+  ingredients.kernel = image("kernel");
+  ingredients.command_line = "quiet";
+  ingredients.initrds = {image("initrd")};
   measure::Record record;
   record.serial = serial;
   record.domid = static_cast<std::uint32_t>(serial);
   record.requester = "test";
-  return *measure::encode(record);
+  record.events = TRY(measure::make_events(ingredients));
+  return record;
 }
 
 Status write_file(const std::string& path, std::span<const std::byte> content) {
@@ -47,27 +71,48 @@ Result<tpm::EvidenceParts> parts_of(const tpm::VtpmResponse& response, std::size
   return tpm::decode_evidence_parts(response.body, count);
 }
 
+/// The TPM Manager's answers to the vTPM of the guest.
+Result<std::vector<std::byte>> answer(tpm::Manager& manager, tpm::EvidenceService& service,
+                                      std::span<const std::byte> packet) {
+  const tpm::VtpmRequest request = TRY(tpm::decode_vtpm_request(packet));
+  switch (request.ordinal) {
+  case tpm::VtpmOrdinal::get_host_log:
+    return tpm::encode(service.host_log(request.body));
+  case tpm::VtpmOrdinal::get_guest_quote:
+    return tpm::encode(
+        service.guest_quote(*manager.ledger().find(guest_serial), vtpm_serial, request.body));
+  default:
+    return tpm::encode(service.host_keys(vtpm_serial, request.body));
+  }
+}
+
+/// What the guest's ashlar-attest writes.
+Result<std::vector<std::byte>> make_bundle(tpm::Manager& manager, tpm::EvidenceService& service) {
+  const measure::Record record = TRY(make_record(guest_serial));
+  const auto engine = TRY(vtpm::Engine::start(measure::Vtpm::tpm20));
+  const auto extensions = TRY(measure::extensions_of(profile, record.events));
+  TRY(vtpm::extend_all(*engine, extensions, measure::banks_of(profile)));
+  vtpm::VendorCommands vendor(
+      *engine, [&](std::span<const std::byte> packet) { return answer(manager, service, packet); },
+      {.record = record, .version = measure::Vtpm::tpm20, .profile = profile});
+  const std::vector<std::byte> nonce(attest::nonce_bytes, std::byte{0x4e});
+  return attest::make_bundle(
+      [&](std::span<const std::byte> packet) -> Result<std::vector<std::byte>> {
+        if (vtpm::is_vendor_command(packet))
+          return vendor.answer(packet);
+        return engine->process(packet);
+      },
+      nonce);
+}
+
 Status write_evidence(tpm::Manager& manager, tpm::EvidenceService& service,
                       const std::string& directory) {
-  for (std::uint64_t serial = 1; serial <= 3; ++serial)
-    TRY(manager.put(make_record(serial)));
-  TRY(write_file(directory + "/record", make_record(2)));
-  const tpm::VtpmResponse log = service.host_log(std::vector<std::byte>(4));
-  TRY(write_file(directory + "/host.log",
-                 std::span(log.body).subspan(tpm::host_log_part_header_bytes)));
-  tpm::GuestQuoteRequest request;
-  request.nonce.fill(std::byte{0x4e});
-  request.key.fill(std::byte{0x7b});
-  request.events = 3;
-  const tpm::VtpmResponse quoted =
-      service.guest_quote(*manager.ledger().find(2), 9, tpm::encode(request));
-  const tpm::EvidenceParts quote = TRY(parts_of(quoted, tpm::guest_quote_parts));
-  const char* const names[] = {"host.quote.msg", "host.quote.sig", "host.ak.pub", "pcrs"};
-  for (std::size_t i = 0; i < quote.size(); ++i)
-    TRY(write_file(directory + "/" + names[i], quote[i]));
-  const tpm::EvidenceParts keys = TRY(parts_of(service.host_keys(9, {}), tpm::host_keys_parts));
-  TRY(write_file(directory + "/host.ek.pub", keys[0]));
-  return write_file(directory + "/host.ek.crt", keys[1]);
+  for (std::uint64_t serial = 1; serial <= 3; ++serial) {
+    const measure::Record record = TRY(make_record(serial));
+    const std::vector<std::byte> encoded = TRY(measure::encode(record));
+    TRY(manager.put(encoded));
+  }
+  return write_file(directory + "/bundle", TRY(make_bundle(manager, service)));
 }
 
 Status run(std::span<const char* const> words) {
@@ -78,7 +123,7 @@ Status run(std::span<const char* const> words) {
   if (words.size() == 2)
     return write_evidence(*manager, service, directory);
   const auto body = TRY(tpm::encode(tpm::EvidenceParts{read_file(words[2]), read_file(words[3])}));
-  const tpm::EvidenceParts secret = TRY(parts_of(service.activate(9, body), 1));
+  const tpm::EvidenceParts secret = TRY(parts_of(service.activate(vtpm_serial, body), 1));
   return write_file(directory + "/secret", secret[0]);
 }
 
