@@ -6,7 +6,6 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +38,7 @@ constexpr std::string_view usage =
 
 struct Arguments {
   std::string nonce, log, credential, output, device = "/dev/tpm0";
+  attest::Bytes nonce_value;
 };
 
 std::unexpected<Error> misused(std::string why) {
@@ -70,6 +70,9 @@ Result<Arguments> parse(std::span<const char* const> words) {
     return misused("one of --nonce, --log and --activate must be given");
   if (arguments.log.empty() == arguments.output.empty())
     return misused("-o goes with --nonce and --activate, and must be given there");
+  arguments.nonce_value = from_hex(arguments.nonce).value_or(attest::Bytes());
+  if (!arguments.nonce.empty() && arguments.nonce_value.size() != attest::nonce_bytes)
+    return misused("--nonce wants 64 hexadecimal digits");
   return arguments;
 }
 
@@ -113,12 +116,9 @@ Result<attest::Bytes> read_file(const std::string& path) {
 }
 
 Status attest_with(const Arguments& arguments) {
-  const std::optional<attest::Bytes> nonce = from_hex(arguments.nonce);
-  if (!nonce || nonce->size() != attest::nonce_bytes)
-    return misused("--nonce wants 64 hexadecimal digits");
   TRY(require_tpm20(arguments.device));
   const attest::Exchange exchange = TRY(attest::open_device(arguments.device));
-  return write_file(arguments.output, TRY(attest::make_bundle(exchange, *nonce)));
+  return write_file(arguments.output, TRY(attest::make_bundle(exchange, arguments.nonce_value)));
 }
 
 Status run(const Arguments& arguments) {
