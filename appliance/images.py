@@ -258,8 +258,9 @@ def write_vtpm(target, build):
 
 
 def _add_vtpm_agent(archive, build):
-    archive.program("/usr/sbin/ashlar-vtpm-agent",
-                    contents.without_debug_information(build / "tpm/agent/ashlar-vtpm-agent"))
+    for program in ("tpm/agent/ashlar-vtpm-agent", "tpm/attest/ashlar-attest"):
+        archive.program(f"/usr/sbin/{Path(program).name}",
+                        contents.without_debug_information(build / program))
     for flavour in GUEST_KERNELS:
         for version, names in GUEST_MODULES.items():
             release = kernel(flavour).release

@@ -27,11 +27,54 @@ CLOCK = "shift=0,sleep=on"
 WITHOUT_TPM_DRIVER = "initcall_blacklist=init_tis"
 
 
-class SoftwareTpm:
-    """A TPM 2.0 for one machine: swtpm with fresh state. Use it in a with statement."""
+# What the TPM Manager makes its key of (tpm/src/esys_quote.cpp): the same template gives the same key.
+KEY_TEMPLATE = ("-C", "e", "-g", "sha256", "-G", "ecc256:ecdsa-sha256:null", "-a",
+                "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|sign")
+FIRST_PORT, LAST_PORT = 20000, 40000
 
-    def __init__(self, limit_seconds=1800):
+
+def read_attestation_key(state):
+    """Starts a TPM with this state for a moment, and has tpm2-tools make the TPM Manager's key; gives it in PEM."""
+    for port in range(FIRST_PORT + os.getpid() % 10000, LAST_PORT, 101):
+        process = subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}",
+             "--server", f"type=tcp,port={port},bindaddr=127.0.0.1",
+             "--ctrl", f"type=tcp,port={port + 1},bindaddr=127.0.0.1",
+             "--flags", "not-need-init,startup-clear"],
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            if _make_key(process, f"swtpm:host=127.0.0.1,port={port}", f"{state}/key"):
+                return Path(f"{state}/key.pem").read_bytes()
+        finally:
+            process.terminate()
+            process.wait(20)
+    raise OSError("swtpm found no free pair of ports")
+
+
+def _make_key(process, tcti, context):
+    """Makes the key as soon as the TPM answers; false when it ended, as when its port is taken."""
+    end = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < end:
+        made = subprocess.run(["tpm2_createprimary", "-T", tcti, "-c", context, *KEY_TEMPLATE],
+                              check=False, capture_output=True)
+        if made.returncode == 0:
+            subprocess.run(["tpm2_readpublic", "-T", tcti, "-c", context, "-f", "pem", "-o", f"{context}.pem"],
+                           check=True, capture_output=True)
+            return True
+        time.sleep(0.1)
+    return False
+
+
+class SoftwareTpm:
+    """A TPM 2.0 for one machine: swtpm with fresh state. Use it in a with statement.
+
+    With `enrol` its `attestation_key` is the TPM Manager's key of this TPM, in PEM, read before the machine
+    boots: as an owner enrols a machine.
+    """
+
+    def __init__(self, limit_seconds=1800, enrol=False):
         self._directory = tempfile.TemporaryDirectory(prefix="ashlar-tpm-")
+        self.attestation_key = read_attestation_key(self._directory.name) if enrol else None
         self._socket = Path(self._directory.name) / "control"
         self._limit_seconds = limit_seconds
         self._process = None

@@ -10,6 +10,7 @@ import argparse
 import base64
 import hashlib
 import json
+import secrets
 import shutil
 import string
 import subprocess
@@ -20,7 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-import pcrs  # noqa: E402 (beside this file)
+import evidence  # noqa: E402 (beside this file)
+import pcrs  # noqa: E402
 from appliance import images, qemu  # noqa: E402 (needs the path above)
 from appliance.kernels import kernel  # noqa: E402
 
@@ -35,6 +37,7 @@ GUESTS = {
     "db": {"type": "pvh", "kernel": "db-vmlinuz", "vtpm": "2.0",
            "cmdline": "console=hvc0 quiet guest_name=db"},
 }
+PROVEN = "db"  # the guest that gives evidence: only a TPM 2.0 does
 MEMORY_MIB = 256
 INITRD = "guest-initrd"
 REFUSED = {
@@ -49,8 +52,9 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def make_images(build):
-    """Makes all images below OUT/images; gives the path of the appliance's."""
+def make_images(build, nonce):
+    """Makes all images below OUT/images; gives the path of the appliance's. The toolstack asks for
+    evidence with `nonce`."""
     folder = OUT / "images"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -58,6 +62,7 @@ def make_images(build):
     shutil.copyfile(kernel("6.12-cloud").image, folder / "db-vmlinuz")
     images.write_guest(folder / INITRD, build=build)
     sent = {f"/images/{name}": folder / name for name in ("web-vmlinuz", "db-vmlinuz", INITRD)}
+    sent["/images/nonce"] = nonce
     toolstack = images.write_toolstack(folder / "toolstack-initrd", build, sent,
                                        demo=HERE / "toolstack.sh")
     # One kernel for all service domains: the toolstack's, the TPM Manager's and the vTPMs'.
@@ -202,6 +207,21 @@ def read_guest(checks, name, answers, texts):
     return guest
 
 
+def read_evidence(checks, name, texts, nonce, host_key, guests):
+    """A guest's evidence, verified with the nonce and the enrolled key of the machine's TPM."""
+    bundle = evidence.read(texts.get(f"evidence.{name}", ""), nonce)
+    guest = next((guest for guest in guests if guest["name"] == name), None)
+    if not bundle or not guest:
+        checks.failures.append(f"guest {name} gave no evidence: {texts.get(f'evidence.{name}')}")
+        return None
+    path = OUT / f"{name}.bundle"
+    path.write_bytes(bundle)
+    # What the files say: read_vtpm() has compared the guest's own words with it.
+    problems = evidence.check(bundle, nonce, host_key, guest["vtpm"]["pcrs"].get("sha256", {}))
+    checks.failures += [f"evidence of guest {name}: {problem}" for problem in problems]
+    return {"guest": name, "nonce": nonce, "bundle": str(path), "ok": not problems}
+
+
 def read_refusal(checks, key, answers):
     """One refused request of the result."""
     status, answer = answers.get(f"refused.{key}", (None, None))
@@ -212,7 +232,7 @@ def read_refusal(checks, key, answers):
             "rule": error.get("rule") or "default deny"}
 
 
-def result_of(answers, texts):
+def result_of(answers, texts, nonce, host_key):
     """The result as --json prints it, and what was not as asked."""
     checks = Checks()
     _, version = answers.get("version", (None, {}))
@@ -227,8 +247,9 @@ def result_of(answers, texts):
                  2 + 2 * len(GUESTS))
     _, after = answers.get("list-after", (None, None))
     checks.equal("the list of domains after the guests were destroyed", after, [])
+    proof = read_evidence(checks, PROVEN, texts, nonce, host_key, guests)
     return {"requester": requester, "guests": guests, "refused": refused,
-            "host": host}, checks.failures
+            "host": host, "evidence": proof}, checks.failures
 
 
 def summary(result):
@@ -246,6 +267,10 @@ def summary(result):
     if result["host"]:
         lines.append(f"hardware TPM: PCR {result['host']['pcr']} covers "
                      f"{result['host']['log_events']} domains, sha256 {result['host']['sha256']}")
+    if result["evidence"]:
+        lines.append(f"guest {result['evidence']['guest']} proves it, from the hardware TPM up, for the "
+                     f"nonce {result['evidence']['nonce']}: "
+                     f"{Path(result['evidence']['bundle']).relative_to(ROOT)}")
     for refusal in result["refused"]:
         lines.append(f"refused: {refusal['request']}")
         lines.append(f"  {refusal['reason']}")
@@ -260,12 +285,13 @@ def main():
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="Meson's build directory")
     options = parser.parse_args()
     say("making the images")
-    initrd = make_images(options.build)
+    nonce = secrets.token_hex(evidence.NONCE_BYTES)
+    initrd = make_images(options.build, nonce)
     log = OUT / "console.log"
     say(f"booting Xen and the appliance in QEMU (its console: {log.relative_to(ROOT)})")
-    with qemu.SoftwareTpm() as tpm:
+    with qemu.SoftwareTpm(enrol=True) as tpm:
         boot(initrd, log, tpm)
-    result, failures = result_of(*read_answers(log))
+    result, failures = result_of(*read_answers(log), nonce, tpm.attestation_key)
     if not options.keep:
         initrd.unlink()
     print(summary(result), file=sys.stderr if options.json else sys.stdout, flush=True)
@@ -274,7 +300,7 @@ def main():
     if failures:
         say(f"the console's log is {log}")
     else:
-        say("all as asked: digests and PCRs are those of the files on this machine")
+        say("all as asked: digests and PCRs are those of the files on this machine, and the evidence holds")
     if options.json:
         print(json.dumps(result))
     return 1 if failures else 0

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "ashlar/tpm/evidence_message.hpp"
 #include "ashlar/tpm/message.hpp"
 #include "ashlar/tpm/vtpm_message.hpp"
 #include "ashlar/vtpm_state/message.hpp"
@@ -54,6 +55,15 @@ void read_as(unsigned reader, Input input) {
     require(!encoded || std::ranges::equal(*encoded, input));
     return;
   }
+  case 7:
+    return require_same(tpm::decode_host_log_part(input), input);
+  case 8:
+    return require_same(tpm::decode_guest_quote_request(input), input);
+  case 9: {
+    const auto parts = tpm::decode_evidence_parts(input, tpm::guest_quote_parts);
+    const auto again = parts ? tpm::encode(*parts) : Result<std::vector<std::byte>>();
+    return require(!parts || !again || std::ranges::equal(*again, input));
+  }
   default:
     if (const auto reply = tpm::decode_reply(input))
       require(tpm::decode_reply(tpm::encode(*reply)).has_value());
@@ -64,6 +74,6 @@ void read_as(unsigned reader, Input input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size > 0)
-    read_as(data[0] % 7u, std::as_bytes(std::span(data + 1, size - 1)));
+    read_as(data[0] % 10u, std::as_bytes(std::span(data + 1, size - 1)));
   return 0;
 }

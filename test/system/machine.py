@@ -22,7 +22,7 @@ class Machine:
 
     def __init__(self, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", toolstack=True,
                  tpm=False, dom0_memory_mib=DOM0_MEMORY_MIB):
-        self.tpm = SoftwareTpm() if tpm else None
+        self.tpm = SoftwareTpm(enrol=True) if tpm else None
         self.log = Path(log)
         self._directory = tempfile.TemporaryDirectory(prefix="ashlar-machine-")
         work = Path(self._directory.name)

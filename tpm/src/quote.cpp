@@ -16,6 +16,7 @@ namespace {
 
 // With its NUL: no other text of ours begins with it.
 constexpr std::string_view purpose("ashlar-guest-quote-1", 21);
+constexpr std::string_view guest_purpose("ashlar-guest-quote-2", 21);
 
 } // namespace
 
@@ -26,6 +27,17 @@ Result<measure::Sha256> quote_qualifier(std::span<const std::byte> nonce,
   TRY(stream.update(nonce));
   TRY(stream.update(record.sha256));
   return TRY(stream.finish()).sha256;
+}
+
+Result<measure::Sha256> guest_quote_qualifier(const GuestQuoteFacts& facts) {
+  measure::BankStream stream = TRY(measure::BankStream::create(measure::Bank::sha256));
+  TRY(stream.update(as_bytes(guest_purpose)));
+  TRY(stream.update(facts.nonce));
+  for (const measure::Sha256* part : {&facts.record, &facts.key, &facts.log})
+    TRY(stream.update(*part));
+  measure::Digests out;
+  TRY(stream.finish(out));
+  return out.sha256;
 }
 
 Result<std::vector<std::byte>> encode(const Quote& quote) {

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "ashlar/base/bytes.hpp"
-#include "ashlar/base/log.hpp"
 #include "ashlar/tpm/limits.hpp"
 #include "big_endian.hpp"
 
@@ -27,23 +26,10 @@ VtpmResponse refusal(VtpmStatus status) {
   return VtpmResponse{status, {}};
 }
 
-/// The vTPM is told a status word only; people find the reason in the log.
-VtpmResponse refusal(const Error& error) {
-  log::warning("a vTPM's request failed: {}", error.message());
-  switch (error.code) {
-  case ErrorCode::denied:
-    return refusal(VtpmStatus::denied);
-  case ErrorCode::invalid:
-    return refusal(VtpmStatus::bad_parameter);
-  default:
-    return refusal(VtpmStatus::failed);
-  }
-}
-
 /// With the reason: the vTPM reports it, and so the requester learns what the store did to the
 /// keys.
 VtpmResponse key_refusal(const Error& error) {
-  VtpmResponse response = refusal(error);
+  VtpmResponse response = vtpm_refusal(error);
   const std::string reason = printable(error.message(), max_vtpm_reason_bytes);
   const auto bytes = as_bytes(reason);
   response.body.assign(bytes.begin(), bytes.end());
@@ -124,11 +110,11 @@ std::vector<std::byte> VtpmService::answer(std::uint32_t frontend_domid,
                                            std::span<const std::byte> packet) {
   const Result<Asker> asker = find_connected(frontend_domid);
   if (!asker)
-    return encode(refusal(asker.error()));
+    return encode(vtpm_refusal(asker.error()));
   if (auto passed = answer_to_pass_through(packet))
     return *std::move(passed);
   const Result<VtpmRequest> request = decode_vtpm_request(packet);
-  return encode(request ? perform(*asker, *request) : refusal(request.error()));
+  return encode(request ? perform(*asker, *request) : vtpm_refusal(request.error()));
 }
 
 VtpmResponse VtpmService::perform(const Asker& asker, const VtpmRequest& request) {
@@ -143,6 +129,14 @@ VtpmResponse VtpmService::perform(const Asker& asker, const VtpmRequest& request
     return measurement(asker, request.body);
   case VtpmOrdinal::get_tpm2_quote:
     return quote(asker, request.body);
+  case VtpmOrdinal::get_host_log:
+    return evidence_.host_log(request.body);
+  case VtpmOrdinal::get_guest_quote:
+    return evidence_.guest_quote(*asker.guest, asker.binding->vtpm_serial, request.body);
+  case VtpmOrdinal::get_host_keys:
+    return evidence_.host_keys(asker.binding->vtpm_serial, request.body);
+  case VtpmOrdinal::activate_credential:
+    return evidence_.activate(asker.binding->vtpm_serial, request.body);
   case VtpmOrdinal::get_quote:
     break;
   }
@@ -171,9 +165,10 @@ VtpmResponse VtpmService::boot_hash(const Asker& asker) const {
     return event.type == measure::EventType::kernel;
   };
   if (std::ranges::count_if(asker.record.events, is_kernel) != 1)
-    return refusal(Error{ErrorCode::integrity,
-                         fmt::format("looking for the kernel in record {}", asker.record.serial),
-                         "it has none, or several"});
+    return vtpm_refusal(
+        Error{ErrorCode::integrity,
+              fmt::format("looking for the kernel in record {}", asker.record.serial),
+              "it has none, or several"});
   const measure::Sha1& hash = std::ranges::find_if(asker.record.events, is_kernel)->digests.sha1;
   return done({hash.begin(), hash.end()});
 }
@@ -204,7 +199,7 @@ Status VtpmService::count_save(std::uint64_t vtpm_serial) {
 
 VtpmResponse VtpmService::save_key(const Asker& asker, std::span<const std::byte> body) {
   if (const Status counted = count_save(asker.binding->vtpm_serial); !counted)
-    return refusal(counted.error());
+    return vtpm_refusal(counted.error());
   const Status saved = keys_.save(owner_of(asker.record), body);
   return saved ? done() : key_refusal(saved.error());
 }
@@ -212,14 +207,16 @@ VtpmResponse VtpmService::save_key(const Asker& asker, std::span<const std::byte
 VtpmResponse VtpmService::quote(const Asker& asker, std::span<const std::byte> nonce) {
   if (nonce.size() != quote_nonce_bytes)
     return refusal(VtpmStatus::bad_parameter);
+  if (!evidence_.allow(asker.binding->vtpm_serial))
+    return refusal(VtpmStatus::too_often);
   const Result<measure::Sha256> qualifying = quote_qualifier(nonce, asker.guest->digests);
   if (!qualifying)
-    return refusal(qualifying.error());
+    return vtpm_refusal(qualifying.error());
   const Result<Quote> made = quoter_.quote(*qualifying);
   if (!made)
-    return refusal(made.error());
+    return vtpm_refusal(made.error());
   Result<std::vector<std::byte>> body = encode(*made);
-  return body ? done(*std::move(body)) : refusal(body.error());
+  return body ? done(*std::move(body)) : vtpm_refusal(body.error());
 }
 
 } // namespace ashlar::tpm

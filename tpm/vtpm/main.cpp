@@ -19,6 +19,7 @@ extern "C" {
 #include "ashlar/vtpm/engine.hpp"
 #include "ashlar/vtpm/guest_measurement.hpp"
 #include "ashlar/vtpm/state_keeper.hpp"
+#include "ashlar/vtpm/vendor_commands.hpp"
 
 namespace {
 
@@ -52,7 +53,9 @@ Status report(const std::string& text) {
 /// Lets in the guest whose measurement is in the TPM, and nobody else.
 class Door : public ipc::TpmifHandler {
 public:
-  Door(vtpm::Engine& engine, std::uint32_t guest) : engine_(engine), guest_(guest) {}
+  /// `vendor` answers what a TPM 2.0 has beside the TCG's commands; null: nobody does.
+  Door(vtpm::Engine& engine, std::uint32_t guest, vtpm::VendorCommands* vendor)
+      : engine_(engine), guest_(guest), vendor_(vendor) {}
 
   Status connected(std::uint32_t frontend_domid) override {
     if (frontend_domid == guest_)
@@ -61,6 +64,8 @@ public:
                    "this is the TPM of domain " + std::to_string(guest_));
   }
   std::vector<std::byte> answer(std::uint32_t, std::span<const std::byte> packet) override {
+    if (vendor_ && vtpm::is_vendor_command(packet))
+      return vendor_->answer(packet);
     Result<std::vector<std::byte>> answer = engine_.process(packet);
     if (answer)
       return std::move(*answer);
@@ -72,6 +77,7 @@ public:
 private:
   vtpm::Engine& engine_;
   std::uint32_t guest_;
+  vtpm::VendorCommands* vendor_;
 };
 
 /// One of this domain's devices, connected when it is needed, and anew when the other end was
@@ -148,7 +154,8 @@ Status run() {
                          ? measure::banks_of(measure::Profile::pv_grub) // a TPM 1.2 has SHA-1 alone
                          : measure::banks_of(measurement.profile);
   TRY(vtpm::extend_all(*engine, extensions, banks));
-  Door door(*engine, record.domid);
+  vtpm::VendorCommands vendor(*engine, manager.as_exchange(), measurement);
+  Door door(*engine, record.domid, measurement.version == measure::Vtpm::tpm20 ? &vendor : nullptr);
   const std::unique_ptr<ipc::TpmifBackends> devices = TRY(ipc::TpmifBackends::open(door));
   TRY(devices->turn()); // finds the guest's device and offers it
   TRY(report("extended"));

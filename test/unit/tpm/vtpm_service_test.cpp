@@ -60,7 +60,12 @@ public:
     if (fails)
       return failure(ErrorCode::io, "quoting", "the test's TPM is dead");
     asked = qualifying;
-    return Quote{Bytes(3, std::byte{1}), Bytes(2, std::byte{2}), Bytes(1, std::byte{3})};
+    return Quote{Bytes(3, std::byte{1}), Bytes(2, std::byte{2}), Bytes(1, std::byte{3}), {}};
+  }
+  [[nodiscard]] Result<Endorsement> endorsement() override { return Endorsement{}; }
+  [[nodiscard]] Result<Bytes> activate(std::span<const std::byte>,
+                                       std::span<const std::byte>) override {
+    return Bytes{};
   }
   bool fails = false;
   measure::Sha256 asked{};
@@ -140,9 +145,11 @@ Bytes key_of(std::byte fill, std::size_t size = long_key_bytes) {
   return Bytes(size, fill);
 }
 
-constexpr VtpmOrdinal all_ordinals[] = {VtpmOrdinal::save_hash_key,   VtpmOrdinal::load_hash_key,
-                                        VtpmOrdinal::get_boot_hash,   VtpmOrdinal::get_quote,
-                                        VtpmOrdinal::get_measurement, VtpmOrdinal::get_tpm2_quote};
+constexpr VtpmOrdinal all_ordinals[] = {
+    VtpmOrdinal::save_hash_key,      VtpmOrdinal::load_hash_key,   VtpmOrdinal::get_boot_hash,
+    VtpmOrdinal::get_quote,          VtpmOrdinal::get_measurement, VtpmOrdinal::get_tpm2_quote,
+    VtpmOrdinal::get_host_log,       VtpmOrdinal::get_guest_quote, VtpmOrdinal::get_host_keys,
+    VtpmOrdinal::activate_credential};
 
 } // namespace
 

@@ -44,6 +44,15 @@ inline constexpr std::uint32_t max_key_saves = 10'000;
 inline constexpr std::chrono::seconds store_window{20};
 inline constexpr std::chrono::seconds store_time_in_window{8};
 
+// Evidence: each quote and each activation keeps the hardware TPM from taking records for up to a
+// second. One vTPM may have so many at once, and one more after each pause; and all together.
+inline constexpr std::uint32_t vtpm_evidence_burst = 8;
+inline constexpr std::chrono::milliseconds vtpm_evidence_pause{10'000};
+inline constexpr std::uint32_t host_evidence_burst = 32;
+inline constexpr std::chrono::milliseconds host_evidence_pause{2'000};
+/// An EK certificate (DER) has about 1 KiB; a longer one is left out.
+inline constexpr std::size_t max_ek_certificate_bytes = 3072;
+
 // The connection.
 inline constexpr std::size_t max_reason_bytes = 1024; // of a refusal
 inline constexpr std::size_t frames_per_turn = 64;    // handled before anything else gets its turn

@@ -31,6 +31,11 @@ enum class VtpmOrdinal : std::uint32_t {
   // Ours.
   get_measurement = 0x41530001, // in: u32 offset. out: MeasurementPart
   get_tpm2_quote = 0x41530002,  // in: 32 bytes nonce. out: see docs/vtpm.md
+  // Evidence for the guest: bodies in evidence_message.hpp.
+  get_host_log = 0x41530003,       // in: u32 first event. out: HostLogPart
+  get_guest_quote = 0x41530004,    // in: GuestQuoteRequest. out: guest_quote_parts
+  get_host_keys = 0x41530005,      // in: nothing. out: host_keys_parts
+  activate_credential = 0x41530006 // in: credential_parts. out: one part, the secret
 };
 
 /// Status words, with the numbers that TPM 1.2 has for them (TPM Main part 2, "Return Codes").
@@ -41,6 +46,8 @@ enum class VtpmStatus : std::uint32_t {
   failed = 9,        // TPM_FAIL: the hardware TPM, or the store of keys
   bad_ordinal = 10,  // TPM_BAD_ORDINAL
   no_key = 37,       // TPM_NOTSEALED_BLOB: nothing was ever saved for this guest (load_hash_key)
+  log_grew = 0x800,  // TPM_RETRY: the host log has other events than were asked for: fetch the rest
+  too_often = 0x803, // TPM_DEFEND_LOCK_RUNNING: the hardware TPM was used too often: ask later
 };
 
 /// The answer to get_measurement: where the guest's record (measure::encode) goes on from `offset`.

@@ -11,6 +11,7 @@
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/ipc/tpmif.hpp"
+#include "ashlar/tpm/evidence_service.hpp"
 #include "ashlar/tpm/key_store.hpp"
 #include "ashlar/tpm/manager.hpp"
 #include "ashlar/tpm/quote.hpp"
@@ -25,7 +26,7 @@ class VtpmService final : public ipc::TpmifHandler {
 public:
   /// All three outlive the service.
   VtpmService(const Manager& manager, KeyStore& keys, Quoter& quoter)
-      : manager_(manager), keys_(keys), quoter_(quoter) {}
+      : manager_(manager), keys_(keys), quoter_(quoter), evidence_(manager, quoter) {}
 
   /// Errors: denied (no record of this domain holds, it is bound to no guest that holds, it is not
   /// built from approved images, or it has a connection already).
@@ -56,6 +57,7 @@ private:
   const Manager& manager_;
   KeyStore& keys_;
   Quoter& quoter_;
+  EvidenceService evidence_;
   std::unordered_map<std::uint32_t, std::uint64_t> open_;  // domid: serial of the vTPM's record
   std::unordered_map<std::uint64_t, std::uint32_t> saves_; // by the vTPM's serial
 };
