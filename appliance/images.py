@@ -169,16 +169,13 @@ def _add_debug(archive, recipe):
     contents.add_program(archive, contents.XEN_PROGRAMS / "xenconsole")
     for name in DEBUG_PROGRAMS:
         contents.add_program(archive, f"/usr/bin/{name}")
-    if (recipe.build / "cli/ashlar").exists():
-        contents.add_program(archive, recipe.build / "cli/ashlar", "/usr/bin/ashlar")
+    for name in ("cli/ashlar", "test/system/client/ashlar-rogue"):
+        if (recipe.build / name).exists():
+            contents.add_program(archive, recipe.build / name, f"/usr/bin/{Path(name).name}")
     for path, content in recipe.files.items():
         archive.file(path, content, 0o755)
     if recipe.preload:
-        path = f"/usr/lib/{recipe.preload.name}"
-        archive.program(path, recipe.preload)
-        for library in contents.libraries(recipe.preload):
-            contents.add_library(archive, library)
-        archive.file("/etc/ld.so.preload", path + "\n")
+        _add_preload(archive, recipe.preload)
     contents.add_busybox(archive)
 
 
@@ -190,6 +187,7 @@ class Service:
     arguments: tuple = ()
     at_end: str = "power-off"                     # or "restart"
     files: dict = field(default_factory=dict)     # path -> text
+    preload: Path = None                          # tests: a library of the build directory
 
 
 def write_service(target, build, service):
@@ -204,16 +202,27 @@ def write_service(target, build, service):
     archive.file("/etc/ashlar/service", f"{command}\n{service.at_end}\n")
     for name, text in service.files.items():
         archive.file(name, text)
+    if service.preload:
+        _add_preload(archive, build / service.preload)
     return archive.write(target)
 
 
-def write_tpm_manager(target, build, vtpm_images):
+def _add_preload(archive, library):
+    path = f"/usr/lib/{library.name}"
+    archive.program(path, library)
+    for needed in contents.libraries(library):
+        contents.add_library(archive, needed)
+    archive.file("/etc/ld.so.preload", path + "\n")
+
+
+def write_tpm_manager(target, build, vtpm_images, preload=None):
     """Writes the TPM Manager's initramfs; `vtpm_images` has a (kernel, initrd) SHA-256 pair for each
-    image that a vTPM may be built from."""
+    image that a vTPM may be built from. `preload`, in tests: a library of the build directory."""
     lines = "".join(f"{kernel_digest} {initrd}\n" for kernel_digest, initrd in vtpm_images)
     return write_service(target, build, Service(
-        Path("tpm/ashlar-tpm-manager"), ("--vtpm-images", "/etc/ashlar/vtpm-images"), "restart",
-        {"/etc/ashlar/vtpm-images": lines}))
+        Path("tpm/ashlar-tpm-manager"),
+        ("--vtpm-images", "/etc/ashlar/vtpm-images", "--key-store", "store"), "restart",
+        {"/etc/ashlar/vtpm-images": lines}, preload))
 
 
 def write_toolstack(target, build, files, demo=None, extra_programs=None):

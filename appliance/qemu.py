@@ -11,8 +11,9 @@ from pathlib import Path
 from appliance.kernels import kernel
 
 XEN = Path("/boot/xen-4.17-amd64.gz")
-XEN_ARGUMENTS = ("console=com1 com1=115200,8n1 dom0_mem=1024M,max:1024M dom0_max_vcpus=1 "
+XEN_ARGUMENTS = ("console=com1 com1=115200,8n1 dom0_mem={dom0_mib}M,max:{dom0_mib}M dom0_max_vcpus=1 "
                  "noreboot=1 loglvl=warning guest_loglvl=warning")
+DOM0_MEMORY_MIB = 1024
 DOM0_ARGUMENTS = "console=hvc0 quiet loglevel=3"
 MEMORY_MIB = 3072
 # QEMU 7.2 loses interrupts of a machine that runs PVH guests, and with more CPUs it mixes up their states
@@ -75,14 +76,18 @@ class SoftwareTpm:
         self._directory = tempfile.TemporaryDirectory(prefix="ashlar-tpm-")
         self.attestation_key = read_attestation_key(self._directory.name) if enrol else None
         self._socket = Path(self._directory.name) / "control"
+        self._limit_seconds = limit_seconds
+        self._process = None
+
+    def __enter__(self):
+        """Powers it on; a second time after kill(): with the state that it has."""
+        self._socket.unlink(missing_ok=True)
         # A group of its own, so that a Ctrl-C of the terminal reaches the caller first.
         self._process = subprocess.Popen(
-            ["timeout", "--kill-after=5", str(limit_seconds), "swtpm", "socket", "--tpm2",
+            ["timeout", "--kill-after=5", str(self._limit_seconds), "swtpm", "socket", "--tpm2",
              "--tpmstate", f"dir={self._directory.name}",
              "--ctrl", f"type=unixio,path={self._socket}"],
             stdin=subprocess.DEVNULL, start_new_session=True)
-
-    def __enter__(self):
         end = time.monotonic() + 20
         while not self._socket.exists():
             if self._process.poll() is not None or time.monotonic() > end:
@@ -96,7 +101,7 @@ class SoftwareTpm:
 
     def kill(self):
         """Ends the TPM while the machine runs."""
-        if self._process.poll() is None:
+        if self._process and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(20)
 
@@ -111,14 +116,15 @@ class SoftwareTpm:
                 "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0"]
 
 
-def qemu_command(xen, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", limit_seconds=1800):
+def qemu_command(xen, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", limit_seconds=1800,
+                 dom0_memory_mib=DOM0_MEMORY_MIB):
     """QEMU's command line for a boot; `initrd` is the appliance's. It ends itself at the limit."""
     dom0 = kernel("6.1").image
     return ["timeout", "--kill-after=5", str(limit_seconds), "qemu-system-x86_64",
             "-M", "q35", "-cpu", "qemu64,+svm,+npt", "-smp", str(CPUS), "-m", str(memory_mib),
             "-accel", "tcg", "-icount", CLOCK, "-display", "none", "-monitor", "none",
             "-nodefaults", "-no-reboot", "-nic", "none",
-            "-kernel", str(xen), "-append", XEN_ARGUMENTS,
+            "-kernel", str(xen), "-append", XEN_ARGUMENTS.format(dom0_mib=dom0_memory_mib),
             "-initrd", f"{dom0} {DOM0_ARGUMENTS} {dom0_arguments},{initrd}",
             "-serial", f"file:{log}"]
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/log.hpp"
 #include "ashlar/base/unique_fd.hpp"
+#include "ashlar/ipc/tpmif.hpp"
 #include "ashlar/tpm/host_tpm.hpp"
 #include "ashlar/tpm/key_store.hpp"
 #include "ashlar/tpm/manager.hpp"
@@ -34,8 +36,8 @@ constexpr std::string_view usage =
     "  --pcr N              8 to 15 (default 13): nobody else may extend it\n"
     "  --vtpm-images FILE   a kernel's and an initrd's SHA-256 a line: what vTPMs may be built "
     "from\n"
-    "  --key-store WHERE    directory:DIR: the vTPMs' keys, sealed to the TPM; none (default):\n"
-    "                       until this domain ends\n"
+    "  --key-store WHERE    the vTPMs' keys, sealed to the TPM: store (with ashlar-vtpm-store) or\n"
+    "                       directory:DIR; none (default): until this domain ends\n"
     "  --seal-pcrs LIST     of 0 to 7 (default 0-4,7): what the keys are sealed to\n"
     "  --run-directory DIR  the journal's, in a tmpfs (default /run/ashlar-tpm-manager)\n"
     "  --help, --version\n";
@@ -54,11 +56,19 @@ Result<UniqueFd> open_signals() {
   return fd;
 }
 
-/// Sealed on a disk, or in the tmpfs of the journal for as long as that lives.
+/// Sealed, with a store or on a disk, or in the tmpfs of the journal for as long as that lives.
 Result<std::unique_ptr<tpm::KeyStore>> open_keys(const tpm::Settings& settings,
                                                  const tpm::Manager& manager, tpm::Vault& vault) {
-  if (!settings.key_directory.empty())
-    return tpm::KeyStore::open(tpm::open_sealed_key_file(settings.key_directory, vault));
+  // The store's domain is one of those whose records come first: it starts later.
+  if (settings.key_place == tpm::Settings::KeyPlace::store)
+    return tpm::KeyStore::open_when_asked(tpm::open_sealed_key_file(
+        tpm::place_in_store([](std::chrono::milliseconds time) {
+          return ipc::TpmifFrontend::connect(time, ipc::TpmifDevice::vtpm_state);
+        }),
+        vault));
+  if (settings.key_place == tpm::Settings::KeyPlace::directory)
+    return tpm::KeyStore::open(
+        tpm::open_sealed_key_file(tpm::place_in_directory(settings.key_directory), vault));
   const bool fresh = manager.ledger().log().empty();
   return tpm::KeyStore::open(tpm::open_plain_key_file(settings.run_directory, fresh));
 }

@@ -21,7 +21,7 @@ _ashlar_policy() {
 
 _ashlar() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local verbs="create list info measure measurement destroy pause unpause shutdown reboot console domid image images
+  local verbs="create list info measure measurement verify explain destroy pause unpause shutdown reboot console domid image images
     host policy version"
   local flags="--host --json --timeout --help" verb="" i
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -34,8 +34,8 @@ _ashlar() {
 
   case $previous in
   --kernel | --initrd | --request | --image) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-  -o | --output | --cel | --config) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-  --policy) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+  -o | --output | --cel | --config | --manifest | --known) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+  --policy | --reference) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
   --profile) mapfile -t COMPREPLY < <(compgen -W "uapi grub pv-grub" -- "$word"); return ;;
   --vtpm) mapfile -t COMPREPLY < <(compgen -W "none 1.2 2.0" -- "$word"); return ;;
   --type) mapfile -t COMPREPLY < <(compgen -W "pv pvh" -- "$word"); return ;;
@@ -43,7 +43,7 @@ _ashlar() {
     mapfile -t COMPREPLY < <(compgen -W "destroy restart preserve" -- "$word"); return ;;
   -H | --host) mapfile -t COMPREPLY < <(compgen -W "unix:/run/ashlar/ashlar.sock vchan:0" -- "$word"); return ;;
   --timeout | --builder | --as | --owner | --verb | --size | --name | --uuid | --cmdline | --vcpus | --memory | \
-    --maxmem | --tail) return ;;
+    --maxmem | --tail | --nonce | --guest | --record | --host-pcr) return ;;
   esac
 
   case $verb in
@@ -58,7 +58,19 @@ _ashlar() {
   measure)
     if [[ $word == -* ]]; then
       mapfile -t COMPREPLY < <(compgen -W "$flags --config --name --type --kernel --initrd --cmdline --vcpus --memory
-        --maxmem --on-poweroff --on-reboot --on-crash --vtpm --profile --output --cel --builder --policy" -- "$word")
+        --maxmem --on-poweroff --on-reboot --on-crash --vtpm --profile --output --cel --manifest --builder --policy" -- "$word")
+    else
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi ;;
+  verify)
+    if [[ $word == -* ]]; then
+      mapfile -t COMPREPLY < <(compgen -W "$flags --reference --nonce --guest --record --host-pcr" -- "$word")
+    else
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi ;;
+  explain)
+    if [[ $word == -* ]]; then
+      mapfile -t COMPREPLY < <(compgen -W "$flags --known --profile" -- "$word")
     else
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi ;;

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "ashlar/cli/arguments_evidence.hpp"
 #include "ashlar/cli/problem.hpp"
 
 namespace ashlar::cli {
@@ -129,6 +130,7 @@ void add_measure(CLI::App& app, Arguments& into, Texts& texts) {
                       "an xl.cfg file; flags take precedence over it");
   add_create_guest(measure, into.flags, texts);
   add_profile(measure, into, "which PCRs: uapi (default), grub or pv-grub", true);
+  add_manifest_option(*measure, into);
   measure->add_option("--builder", into.builder_identity,
                       "predict the builder event, of a builder that says this of itself");
   measure->add_option("--policy", into.policy_directory,
@@ -228,6 +230,7 @@ void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {
   }
   add_measurement(app, into);
   add_measure(app, into, texts);
+  add_evidence_verbs(app, into);
   add_console(app, into);
   on_selected(add_verb(app, "images", "List the images that the builder holds", "ashlar images"),
               into, Verb::images);

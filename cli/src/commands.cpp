@@ -240,6 +240,10 @@ Outcome<Answer> run(const Arguments& arguments) {
     return image_inspect(arguments);
   case Verb::measure:
     return measure_files(arguments);
+  case Verb::verify:
+    return verify_bundle(arguments);
+  case Verb::explain:
+    return explain(arguments);
   default:
     return ask_builder(arguments);
   }

@@ -43,6 +43,8 @@ Outcome<std::string> measure_files(const Arguments& arguments) {
   const measure::Profile profile = TRY(measure::profile_from_text(arguments.profile));
   const Prediction prediction = TRY(predict(profile, *events));
   TRY(write_logs(prediction, arguments.log_file, arguments.cel_file));
+  if (!arguments.manifest_file.empty())
+    TRY(write_manifest(prediction, guest.uuid, arguments.manifest_file));
   return arguments.json ? json_text(prediction_json(prediction)) + "\n"
                         : prediction_text(prediction);
 }

@@ -7,6 +7,7 @@
 
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/memory_file.hpp"
+#include "ashlar/evidence/reference.hpp"
 #include "ashlar/measure/event_log.hpp"
 #include "ashlar/request/configuration.hpp"
 
@@ -62,7 +63,7 @@ Result<Event> event_of(const ashlar_v1_RecordEvent& from) {
 Status write_file(const std::string& path, std::span<const std::byte> bytes) {
   const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!file)
-    return errno_failure("opening " + path + " to write an event log");
+    return errno_failure("opening " + path + " for writing");
   return write_all(file.value(), bytes, path);
 }
 
@@ -111,6 +112,16 @@ Status write_logs(const Prediction& prediction, const std::string& tcg_file,
   if (!cel_file.empty())
     TRY(write_file(cel_file, as_bytes(json_text(cel_json(prediction)) + "\n")));
   return {};
+}
+
+Status write_manifest(const Prediction& prediction, const std::optional<std::string>& uuid,
+                      const std::string& file) {
+  std::optional<measure::Uuid> pinned;
+  if (uuid)
+    pinned = TRY(measure::uuid_from_text(*uuid));
+  const evidence::Reference reference =
+      TRY(evidence::make_reference(prediction.profile, pinned, prediction.events));
+  return write_file(file, as_bytes(evidence::encode(reference)));
 }
 
 } // namespace ashlar::cli

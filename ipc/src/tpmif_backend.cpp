@@ -246,13 +246,15 @@ Result<std::unique_ptr<TpmifBackends>> TpmifBackends::open(TpmifHandler& handler
   return backends;
 }
 
-Result<std::string> tpmif_device_uuid(TpmifDevice device, std::uint32_t frontend_domid) {
+Result<std::string> tpmif_device_node(TpmifDevice device, std::uint32_t frontend_domid,
+                                      const std::string& node) {
   const DeviceStore store = TRY(DeviceStore::open());
-  const std::string path = fmt::format("backend/{}/{}/0/uuid", to_string(device), frontend_domid);
-  if (std::optional<std::string> uuid = store.read(path))
-    return *std::move(uuid);
+  const std::string path =
+      fmt::format("backend/{}/{}/0/{}", to_string(device), frontend_domid, node);
+  if (std::optional<std::string> value = store.read(path))
+    return *std::move(value);
   return failure(ErrorCode::not_found,
-                 fmt::format("looking for the guest of domain {}", frontend_domid),
+                 fmt::format("looking for what domain {}'s device is about", frontend_domid),
                  "xenstore has no " + path);
 }
 

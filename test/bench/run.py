@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs the native benchmarks and prints one line for each, with the ratio to its peer.
+"""Runs the benchmarks, native ones and builds on real Xen, and prints one line for each, with the ratio to its peer.
 
 A benchmark of ashlar-bench is named LINE/ashlar, or LINE/peer… for what it is compared with: of several peers the
 slowest counts. docs/performance.md says what each line means.
@@ -15,10 +15,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from appliance import repack  # noqa: E402 (needs the path above)
+import host  # noqa: E402 (needs the path above, as the next ones)
+import plot  # noqa: E402
+from appliance import qemu, repack  # noqa: E402
 from appliance.kernels import kernel  # noqa: E402
 
 OUT = ROOT / "out" / "bench"
+PLOT = ROOT / "docs" / "performance.svg"
 SECONDS_EACH = "0.2"
 REPETITIONS = 3  # in mixed order; the best counts: what disturbs a run only ever makes it longer
 BUSY_LOAD = 1.5
@@ -44,12 +47,20 @@ def main():
     parser.add_argument("--build", required=True, type=Path, help="Meson's build folder")
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help='write [{"name","unit","ashlar","peer","ratio"}, …] as well')
+    parser.add_argument("--short", action="store_true", help="on Xen, leave out other sizes of guests and images")
+    parser.add_argument("--only", choices=("native", "xen"), help="one half")
     arguments = parser.parse_args()
     if os.getloadavg()[0] > BUSY_LOAD:
         print(f"the machine was busy in the last minute (load {os.getloadavg()[0]:.1f}, perhaps the build "
               "itself): trust the ratios, not the times", file=sys.stderr)
-    lines = collect(measure(arguments.build / "test" / "bench" / "ashlar-bench", kernels()))
+    lines = []
+    if arguments.only != "xen":
+        lines += collect(measure(arguments.build / "test" / "bench" / "ashlar-bench", kernels()))
+    if arguments.only != "native":
+        lines += on_xen(arguments.build.resolve(), arguments.short)
     print_table(lines)
+    if not arguments.only:
+        PLOT.write_text(plot.svg(lines))
     if arguments.json:
         rows = [{key: line[key] for key in ("name", "unit", "ashlar", "peer", "ratio")}
                 for line in lines]
@@ -111,6 +122,15 @@ def line_of(name, sides):
             "against": against if peers else None}
 
 
+def on_xen(build, short):
+    """The lines of the builds on a machine in QEMU."""
+    if reason := qemu.available():
+        raise SystemExit(f"no machine to build on: {reason}; --only native leaves that out")
+    return [{"name": name, "unit": unit, "ashlar": rounded(ashlar), "peer": rounded(peer),
+             "ratio": round(ashlar / peer, 3), "against": against}
+            for name, unit, ashlar, peer, against in host.run(build, short)]
+
+
 def in_seconds(benchmark):
     """Wall-clock time of one iteration."""
     return benchmark["real_time"] * SECONDS_PER[benchmark["time_unit"]]
@@ -133,7 +153,7 @@ def rounded(number):
 
 def print_table(lines):
     """For people."""
-    row = "{:<20} {:>6} {:>10} {:>10} {:>7}  {}"
+    row = "{:<34} {:>6} {:>10} {:>10} {:>7}  {}"
     print(row.format("", "unit", "ashlar", "peer", "ratio", "peer is"))
     for line in lines:
         print(row.format(line["name"], line["unit"], f"{line['ashlar']:g}",

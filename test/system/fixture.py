@@ -58,11 +58,11 @@ class Images:
                                       self.build, files, extra_programs=programs)
 
     @functools.cache
-    def tpm_manager(self, vtpm_kernel):
+    def tpm_manager(self, vtpm_kernel, preload=None):
         """The initramfs of the TPM Manager's domain, which lets in vTPMs of this kernel."""
         approved = (sha256(self.kernels[vtpm_kernel]), sha256(self.vtpm()))
-        return images.write_tpm_manager(self.folder / f"tpm-manager-{vtpm_kernel}", self.build,
-                                        [approved])
+        name = f"tpm-manager-{vtpm_kernel}{'-preload' * bool(preload)}"
+        return images.write_tpm_manager(self.folder / name, self.build, [approved], preload)
 
     @functools.cache
     def vtpm(self):
@@ -106,18 +106,19 @@ _making = threading.Lock()
 
 
 def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arguments="",
-         files=None, memory_mib=4096, second_toolstack=False, tpm=False, approved_vtpm="pv"):
+         files=None, memory_mib=4096, second_toolstack=False, tpm=False, approved_vtpm="pv",
+         manager_preload=None):
     """A machine with the debug appliance. Without the builder there is no toolstack domain either.
 
     `kernels` are those that the toolstack domain has below /images; `preload` names a library of the
     build directory for every program of the appliance; `files` (path -> content) go into it;
     `tpm` gives the machine a TPM, and a domain with the TPM Manager, which lets in vTPMs with the
-    kernel `approved_vtpm`: they have "pv";
+    kernel `approved_vtpm`: they have "pv"; `manager_preload` is like `preload`, for the TPM Manager;
     `second_toolstack` adds a toolstack domain "toolstack-2" that is not essential.
     """
     with _making:
         toolstack = made.toolstack(tuple(kernels)) if builder else None
-        tpm_manager = made.tpm_manager(approved_vtpm)
+        tpm_manager = made.tpm_manager(approved_vtpm, manager_preload)
         initrd = images.write_appliance(made.folder / f"appliance-{name}", images.Appliance(
             build=made.build, debug=True, with_builder=builder, second_toolstack=second_toolstack,
             toolstack_kernel=made.kernels["pv"] if builder else None, toolstack_initrd=toolstack,

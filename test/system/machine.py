@@ -10,41 +10,45 @@ import tempfile
 import time
 from pathlib import Path
 
-from appliance.qemu import (MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, qemu_command,
+from appliance.qemu import (DOM0_MEMORY_MIB, MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, qemu_command,
                             unpack_xen)
 from shell import Shell, ShellError
 
-BOOT_SECONDS = 180  # a limit for a loaded machine; 4 to 8 are usual
+BOOT_SECONDS = 600  # a limit for a loaded machine; 20 to 50 are usual
 
 
 class Machine:
     """One boot of an appliance image with the debug tools. Use it in a with statement."""
 
     def __init__(self, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", toolstack=True,
-                 tpm=False):
+                 tpm=False, dom0_memory_mib=DOM0_MEMORY_MIB):
         self.tpm = SoftwareTpm(enrol=True) if tpm else None
         self.log = Path(log)
         self._directory = tempfile.TemporaryDirectory(prefix="ashlar-machine-")
         work = Path(self._directory.name)
         lines = {"dom0": work / "dom0.sock", "toolstack": work / "toolstack.sock"}
         command = qemu_command(unpack_xen(work), initrd, self.log, memory_mib,
-                               f"ashlar.shell=ttyS1 {WITHOUT_TPM_DRIVER} {dom0_arguments}")
+                               f"ashlar.shell=ttyS1 {WITHOUT_TPM_DRIVER} {dom0_arguments}",
+                               dom0_memory_mib=dom0_memory_mib)
         command += ["-serial", f"unix:{lines['dom0']},server=on,wait=off"]
         # The legacy port's interrupt 4 is Xen's for its own console: this one gets 5.
         command += ["-chardev", f"socket,id=line3,path={lines['toolstack']},server=on,wait=off",
                     "-device", "isa-serial,chardev=line3,index=2,iobase=0x3e8,irq=5"]
-        if self.tpm:
-            command += self.tpm.__enter__().qemu_arguments()
+        self._command = command
         self._has_toolstack = toolstack
         self._lines = lines
         self._bridged = None
         self.dom0 = None
         self.toolstack = None
+        self._process = None
+
+    def __enter__(self):
+        command = list(self._command)
+        if self.tpm:
+            command += self.tpm.__enter__().qemu_arguments()
         # A group of its own, so that a Ctrl-C of the terminal reaches the test first.
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                          stderr=subprocess.PIPE, start_new_session=True)
-
-    def __enter__(self):
         try:
             self._connect()
             self.dom0.wait_ready(BOOT_SECONDS, self.alive)
@@ -71,6 +75,22 @@ class Machine:
 
     def stop(self):
         """Ends QEMU and removes the sockets."""
+        self._power_off()
+        if self.tpm:
+            self.tpm.stop()
+        self._directory.cleanup()
+
+    def power_cycle(self):
+        """Power off and on again: nothing is as before but the images and what the TPM keeps."""
+        self._power_off()
+        if self.tpm:
+            self.tpm.kill()
+        for line in self._lines.values():
+            line.unlink(missing_ok=True)
+        self._bridged = None
+        self.__enter__()
+
+    def _power_off(self):
         for shell in (self.dom0, self.toolstack):
             if shell:
                 shell.close()
@@ -78,9 +98,6 @@ class Machine:
             self._process.terminate()
             self._process.wait(20)
         self._process.stderr.close()
-        if self.tpm:
-            self.tpm.stop()
-        self._directory.cleanup()
 
     def log_text(self):
         """What Xen and domain 0 wrote to the console so far."""

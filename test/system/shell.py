@@ -34,9 +34,13 @@ class Shell:
         """Waits until a shell answers; makes it a quiet one: no echo, no prompt, no line editing."""
         end = time.monotonic() + timeout
         while time.monotonic() < end and alive():
-            # A shell whose output is a pipe is not interactive.
-            self._send("stty -echo; sh 2>&1 | cat\n")
-            self._send('echo "<<up"">>"\n')
+            try:
+                # A shell whose output is a pipe is not interactive.
+                self._send("stty -echo; sh 2>&1 | cat\n")
+                self._send('echo "<<up"">>"\n')
+            except ShellError:
+                time.sleep(1)  # the line is full as long as a slow machine has nobody to read it
+                continue
             if self._read_until(rb"<<up>>", 2) is not None and self._answers():
                 return
         raise ShellError(f"{self.name}: no shell answered within {timeout} s")

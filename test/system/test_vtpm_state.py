@@ -7,7 +7,10 @@ import guests
 
 BOOT = {"tpm": True, "memory_mib": 4096}
 
-STORE = "/var/lib/ashlar/vtpm-state"
+DIRECTORY = "/var/lib/ashlar/vtpm-state"
+STORE = f"{DIRECTORY}/guests/toolstack"
+KEYS = f"{DIRECTORY}/tpm-manager"
+PIECE = 40_000  # of a command's text: below what one argument may have
 UUID = "6f1d7a52-0c4b-4f0e-9d7e-3a5f00000001"
 
 
@@ -86,3 +89,40 @@ def test_without_uuid(machine):
     guests.await_ready(machine, "passing")
     guests.destroy(machine, "passing")
     assert machine.toolstack.check(f"ls {STORE}").split() == before
+
+
+def pack(machine, uuid):
+    """What the store has of this guest and of the TPM Manager, as text."""
+    return machine.toolstack.check(
+        f"tar -c -C {DIRECTORY} tpm-manager guests/toolstack/{uuid} | base64 -w 0", 60)
+
+
+def unpack(machine, packed):
+    """Gives the store these files, and nothing else."""
+    machine.toolstack.check(f"rm -rf {DIRECTORY}/* /tmp/packed")
+    for at in range(0, len(packed), PIECE):
+        machine.toolstack.check(f"echo -n {packed[at:at + PIECE]} >>/tmp/packed", 60)
+    machine.toolstack.check(f"base64 -d /tmp/packed | tar -x -C {DIRECTORY}", 60)
+
+
+def test_power_cycle(machine):
+    """A guest finds its TPM after a reboot of the whole machine, if the store has the last keys and no others."""
+    uuid = UUID.replace("0001", "0005")
+    resets(machine, "lives", uuid)
+    older = pack(machine, uuid)
+    before = resets(machine, "lives", uuid)
+    last = pack(machine, uuid)
+    machine.power_cycle()
+    machine.toolstack.wait_for("ashlar host", 60)
+    assert guests.ask(machine, "host")["log_events"] >= 2
+    # The store's domain has no disk: it has lost all, and has it brought back.
+    assert "they are lost or damaged" in refusal(machine, "lives", uuid)
+    unpack(machine, older)
+    assert "they are older ones" in refusal(machine, "lives", uuid)
+    unpack(machine, last)
+    assert len(machine.toolstack.check(f"ls {KEYS}").split()) == 1
+    after = resets(machine, "lives", uuid)
+    assert after > before, (before, after)
+
+
+test_power_cycle.changes_state = True

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::array<std::byte, 4> table_magic = {std::byte{'A'}, std::byte{'S'}, std::byte{'H'},
                                                   std::byte{'K'}};
-constexpr std::uint32_t table_version = 1;
+constexpr std::uint32_t table_version = 2;
 
 bool valid_length(std::size_t bytes) {
   return bytes == short_key_bytes || bytes == long_key_bytes;
@@ -34,15 +34,6 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 void wipe(std::vector<std::byte>& secret) {
   OPENSSL_cleanse(secret.data(), secret.size());
-}
-
-std::unexpected<Error> not_theirs(const KeyOwner& owner) {
-  return failure(
-      ErrorCode::denied,
-      fmt::format("looking for the vTPM key of guest {}", measure::to_string(owner.uuid)),
-      fmt::format("it is not \"{}\"'s: another requester's guest had this UUID first, "
-                  "so build this one with another UUID",
-                  printable(owner.requester)));
 }
 
 class PlainKeyFile final : public KeyFile {
@@ -77,44 +68,58 @@ private:
 } // namespace
 
 Result<std::unique_ptr<KeyStore>> KeyStore::open(std::unique_ptr<KeyFile> file) {
-  std::optional<std::vector<std::byte>> table = TRY(file->read());
-  std::unique_ptr<KeyStore> store(new KeyStore(std::move(file)));
-  if (table) {
-    Status decoded = store->decode(*table);
-    wipe(*table);
-    TRY(std::move(decoded));
-    return store;
-  }
-  // From now on a missing file is a loss.
-  TRY(store->write());
+  std::unique_ptr<KeyStore> store = open_when_asked(std::move(file));
+  TRY(store->read());
   return store;
 }
 
-KeyStore::~KeyStore() {
-  for (auto& [uuid, entry] : table_)
-    wipe(entry.key);
+std::unique_ptr<KeyStore> KeyStore::open_when_asked(std::unique_ptr<KeyFile> file) {
+  return std::unique_ptr<KeyStore>(new KeyStore(std::move(file)));
 }
 
+KeyStore::~KeyStore() {
+  for (auto& [owner, key] : table_)
+    wipe(key);
+}
+
+Status KeyStore::read() {
+  if (read_)
+    return {};
+  std::optional<std::vector<std::byte>> table = TRY(file_->read());
+  if (table) {
+    Status decoded = decode(*table);
+    wipe(*table);
+    TRY(std::move(decoded));
+  } else {
+    // From now on a missing file is a loss.
+    TRY(write());
+  }
+  read_ = true;
+  return {};
+}
+
+// Version 1 had one entry a UUID, whoever's it was: each of its tables is one of version 2.
 Status KeyStore::decode(std::span<const std::byte> bytes) {
   WireReader reader(bytes);
   std::array<std::byte, table_magic.size()> magic{};
   reader.raw(magic);
   const std::uint32_t version = reader.u32();
   const std::uint32_t count = reader.u32();
-  if (magic != table_magic || version != table_version || count > max_keys)
+  if (magic != table_magic || version == 0 || version > table_version || count > max_keys)
     reader.reject("it is of another kind or version");
+  Table table;
   for (std::uint32_t i = 0; i < count && reader.good(); ++i) {
-    measure::Uuid uuid{};
-    reader.raw(uuid);
-    Entry entry;
-    entry.requester = reader.text(measure::max_requester_bytes);
-    std::string key = reader.text(long_key_bytes);
-    const std::span<const std::byte> key_bytes = as_bytes(key);
-    entry.key.assign(key_bytes.begin(), key_bytes.end());
-    OPENSSL_cleanse(key.data(), key.size());
-    if (!valid_length(entry.key.size()) || !table_.emplace(uuid, std::move(entry)).second)
+    KeyOwner owner;
+    reader.raw(owner.uuid);
+    owner.requester = reader.text(measure::max_requester_bytes);
+    std::string text = reader.text(long_key_bytes);
+    const std::span<const std::byte> key = as_bytes(text);
+    const bool fresh = table.emplace(owner, std::vector(key.begin(), key.end())).second;
+    OPENSSL_cleanse(text.data(), text.size());
+    if (!valid_length(key.size()) || !fresh)
       reader.reject("an entry is none");
   }
+  table_ = std::move(table);
   return reader.end("the table of vTPM keys");
 }
 
@@ -123,10 +128,10 @@ Status KeyStore::write() {
   writer.raw(table_magic);
   writer.u32(table_version);
   writer.u32(static_cast<std::uint32_t>(table_.size()));
-  for (const auto& [uuid, entry] : table_) {
-    writer.raw(uuid);
-    writer.text(entry.requester);
-    writer.text(as_text(entry.key));
+  for (const auto& [owner, key] : table_) {
+    writer.raw(owner.uuid);
+    writer.text(owner.requester);
+    writer.text(as_text(key));
   }
   std::vector<std::byte> bytes = writer.take();
   const Status written = file_->write(bytes);
@@ -134,13 +139,12 @@ Status KeyStore::write() {
   return written;
 }
 
-Result<std::optional<std::vector<std::byte>>> KeyStore::load(const KeyOwner& owner) const {
-  const auto found = table_.find(owner.uuid);
+Result<std::optional<std::vector<std::byte>>> KeyStore::load(const KeyOwner& owner) {
+  TRY(read());
+  const auto found = table_.find(owner);
   if (found == table_.end())
     return std::nullopt;
-  if (found->second.requester != owner.requester)
-    return not_theirs(owner);
-  return found->second.key;
+  return found->second;
 }
 
 Status KeyStore::save(const KeyOwner& owner, std::span<const std::byte> key) {
@@ -150,23 +154,22 @@ Status KeyStore::save(const KeyOwner& owner, std::span<const std::byte> key) {
     return failure(
         ErrorCode::invalid, doing,
         fmt::format("it has {} bytes, not {} or {}", key.size(), short_key_bytes, long_key_bytes));
-  const auto found = table_.find(owner.uuid);
-  if (found != table_.end() && found->second.requester != owner.requester)
-    return not_theirs(owner);
-  if (found != table_.end() && std::ranges::equal(found->second.key, key))
+  TRY(read());
+  const auto found = table_.find(owner);
+  if (found != table_.end() && std::ranges::equal(found->second, key))
     return {};
   if (found == table_.end())
     TRY(check_room(owner, doing));
-  const std::optional<Entry> former =
+  const std::optional<std::vector<std::byte>> former =
       found == table_.end() ? std::nullopt : std::optional(found->second);
-  table_[owner.uuid] = Entry{owner.requester, {key.begin(), key.end()}};
+  table_[owner].assign(key.begin(), key.end());
   const Status written = write();
   if (written)
     return {};
   if (former)
-    table_[owner.uuid] = *former;
+    table_[owner] = *former;
   else
-    table_.erase(owner.uuid);
+    table_.erase(owner);
   return written;
 }
 
@@ -174,7 +177,7 @@ Status KeyStore::check_room(const KeyOwner& owner, const std::string& doing) con
   if (table_.size() >= max_keys)
     return limit_failure(doing, "the table is full", fmt::format("{} guests", max_keys));
   const auto theirs = std::ranges::count_if(
-      table_, [&owner](const auto& entry) { return entry.second.requester == owner.requester; });
+      table_, [&owner](const auto& entry) { return entry.first.requester == owner.requester; });
   if (static_cast<std::size_t>(theirs) >= max_requester_keys)
     return limit_failure(
         doing,

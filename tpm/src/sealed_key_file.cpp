@@ -4,18 +4,17 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "ashlar/base/bytes.hpp"
-#include "ashlar/base/memory_file.hpp"
 #include "ashlar/base/wire.hpp"
 #include "ashlar/tpm/aes_gcm.hpp"
-#include "ashlar/tpm/durable_file.hpp"
 #include "ashlar/tpm/key_store.hpp"
 #include "ashlar/tpm/limits.hpp"
+#include "ashlar/tpm/sealed_place.hpp"
 
 namespace ashlar::tpm {
 
@@ -33,6 +32,7 @@ struct Sealed {
   Bytes object;            // the sealed key
   Bytes header;            // all before the ciphertext: authenticated with it
   Bytes text;              // see encrypt()
+  Bytes whole;
 };
 
 Bytes header_of(std::uint64_t value, std::span<const std::byte> object) {
@@ -45,9 +45,8 @@ Bytes header_of(std::uint64_t value, std::span<const std::byte> object) {
 }
 
 /// Nothing: the file is none of ours, or was cut in the middle of being written.
-std::optional<Sealed> take_apart(std::string_view content) {
+std::optional<Sealed> take_apart(std::span<const std::byte> bytes) {
   constexpr std::size_t fixed_bytes = 20; // magic, version, value, length of the object
-  const std::span<const std::byte> bytes = as_bytes(content);
   if (bytes.size() < fixed_bytes)
     return std::nullopt;
   WireReader fixed(bytes.first(fixed_bytes));
@@ -65,12 +64,14 @@ std::optional<Sealed> take_apart(std::string_view content) {
   sealed.header = header_of(sealed.value, sealed.object);
   const auto text = bytes.subspan(sealed.header.size());
   sealed.text.assign(text.begin(), text.end());
+  sealed.whole.assign(bytes.begin(), bytes.end());
   return sealed;
 }
 
 class SealedKeyFile final : public KeyFile {
 public:
-  SealedKeyFile(std::string path, Vault& vault) : path_(std::move(path)), vault_(vault) {}
+  SealedKeyFile(std::unique_ptr<SealedPlace> place, Vault& vault)
+      : place_(std::move(place)), vault_(vault) {}
   ~SealedKeyFile() override {
     OPENSSL_cleanse(key_.data(), key_.size());
     OPENSSL_cleanse(current_.data(), current_.size());
@@ -80,69 +81,93 @@ public:
   [[nodiscard]] Status write(std::span<const std::byte> table) override;
 
 private:
-  /// Staged under a value that the counter may not have reached.
+  /// Added under a value that the counter may not have reached.
   struct Pending {
     std::uint64_t value = 0;
+    Bytes content;
     Bytes table;
   };
-  [[nodiscard]] Result<std::optional<Sealed>> content_of(const std::string& path) const;
+  [[nodiscard]] std::string doing(const char* what) const {
+    return fmt::format("{} the vTPM keys {}", what, place_->where());
+  }
   [[nodiscard]] Status begin();
+  [[nodiscard]] Status take(std::span<const Sealed> found, std::uint64_t value);
+  [[nodiscard]] std::unexpected<Error> none_fits(std::span<const Sealed> found,
+                                                 std::uint64_t counter) const;
   [[nodiscard]] Result<Bytes> open(const Sealed& sealed);
   [[nodiscard]] Status commit(std::span<const std::byte> table);
   [[nodiscard]] Status settle();
 
-  std::string path_;
+  std::unique_ptr<SealedPlace> place_;
   Vault& vault_;
   SealedKey key_{};
   Bytes object_;                   // key_, sealed
-  Bytes current_;                  // what the file holds
-  std::optional<Pending> pending_; // settled before anything else is staged
-  // Other bytes may have been staged, by a process before this one or in vain, under the value that
+  Bytes current_;                  // what holds
+  std::optional<Pending> pending_; // settled before anything else is added
+  // Other bytes may have been added, by a process before this one or in vain, under the value that
   // comes next: it is used up with what holds already.
   bool use_up_next_ = true;
 };
 
-/// Nothing: there is no file, or (staged) none that is whole.
-Result<std::optional<Sealed>> SealedKeyFile::content_of(const std::string& path) const {
-  const Result<std::string> content = read_file(path, max_key_file_bytes);
-  if (content)
-    return take_apart(*content);
-  if (content.error().code == ErrorCode::not_found)
-    return std::nullopt;
-  return std::unexpected(content.error());
-}
-
 Result<std::optional<Bytes>> SealedKeyFile::read() {
-  const std::string doing = "reading the vTPM keys " + path_;
   const std::optional<std::uint64_t> counter = TRY(vault_.counter());
-  const std::optional<Sealed> file = TRY(content_of(path_));
-  const std::optional<Sealed> staged = TRY(content_of(staged_path(path_)));
-  if (!counter && (file || staged))
+  std::vector<Sealed> found;
+  for (const Bytes& content : TRY(place_->contents()))
+    if (std::optional<Sealed> sealed = take_apart(content))
+      found.push_back(*std::move(sealed));
+  if (!counter && !found.empty())
     return failure(
-        ErrorCode::integrity, doing,
-        "this TPM never counted for it: it is another machine's, or the TPM was cleared");
+        ErrorCode::integrity, doing("reading"),
+        "this TPM never counted for them: they are another machine's, or the TPM was cleared");
   if (!counter) {
     TRY(begin());
     return std::nullopt;
   }
-  if (file && file->value == *counter)
-    return TRY(open(*file));
-  // The last process ended after it had staged, and after or before it counted.
-  if (staged && (staged->value == *counter || (!file && staged->value == *counter + 1))) {
-    pending_ = Pending{staged->value, TRY(open(*staged))};
+  const auto has = [](std::uint64_t value) {
+    return [value](const Sealed& sealed) { return sealed.value == value; };
+  };
+  // The last process may have ended after it had added its first content, and before it counted.
+  const bool first = !found.empty() && std::ranges::all_of(found, has(*counter + 1));
+  if (!first && std::ranges::none_of(found, has(*counter)))
+    return none_fits(found, *counter);
+  TRY(take(found, first ? *counter + 1 : *counter));
+  return current_;
+}
+
+/// Of those with this value, one that opens.
+Status SealedKeyFile::take(std::span<const Sealed> found, std::uint64_t value) {
+  Result<Bytes> table = failure(ErrorCode::internal, doing("reading"), "there is none");
+  for (const Sealed& sealed : found) {
+    if (sealed.value != value)
+      continue;
+    table = open(sealed);
+    if (!table)
+      continue;
+    pending_ = Pending{value, sealed.whole, *std::move(table)};
     TRY(settle());
     use_up_next_ = true;
-    return current_;
+    return {};
   }
-  if (!file)
-    return failure(ErrorCode::integrity, doing,
-                   fmt::format("the file is lost or damaged, and was written (the TPM counted to "
-                               "{}): bring it back",
-                               *counter));
-  return failure(ErrorCode::integrity, doing,
-                 fmt::format("the file is an older one (its number is {}, the TPM's {}): bring the "
-                             "last one back",
-                             file->value, *counter));
+  return std::unexpected(table.error());
+}
+
+std::unexpected<Error> SealedKeyFile::none_fits(std::span<const Sealed> found,
+                                                std::uint64_t counter) const {
+  if (found.empty())
+    return failure(ErrorCode::integrity, doing("reading"),
+                   fmt::format("they are lost or damaged, and were written (the TPM counted to "
+                               "{}): bring them back",
+                               counter));
+  const std::uint64_t value = std::ranges::max_element(found, {}, &Sealed::value)->value;
+  if (value > counter)
+    return failure(ErrorCode::integrity, doing("reading"),
+                   fmt::format("they are those of another machine (their number is {}, this TPM's "
+                               "{}): bring this one's back",
+                               value, counter));
+  return failure(ErrorCode::integrity, doing("reading"),
+                 fmt::format("they are older ones (their number is {}, the TPM's {}): bring the "
+                             "last ones back",
+                             value, counter));
 }
 
 Status SealedKeyFile::begin() {
@@ -158,9 +183,8 @@ Result<Bytes> SealedKeyFile::open(const Sealed& sealed) {
   object_ = sealed.object;
   std::optional<Bytes> table = TRY(decrypt(key_, sealed.header, sealed.text));
   if (!table)
-    return failure(ErrorCode::integrity, "reading the vTPM keys " + path_,
-                   "somebody changed the file: bring the last one back");
-  current_ = *table;
+    return failure(ErrorCode::integrity, doing("reading"),
+                   "somebody changed them: bring the last ones back");
   return *std::move(table);
 }
 
@@ -174,14 +198,13 @@ Status SealedKeyFile::write(std::span<const std::byte> table) {
 Status SealedKeyFile::commit(std::span<const std::byte> table) {
   const std::optional<std::uint64_t> counter = TRY(vault_.counter());
   if (!counter)
-    return failure(ErrorCode::integrity, "writing the vTPM keys " + path_,
-                   "the TPM's counter is gone");
+    return failure(ErrorCode::integrity, doing("writing"), "the TPM's counter is gone");
   Bytes content = header_of(*counter + 1, object_);
   const Bytes text = TRY(encrypt(key_, content, table));
   content.insert(content.end(), text.begin(), text.end());
   use_up_next_ = true;
-  TRY(stage(path_, content));
-  pending_ = Pending{*counter + 1, {table.begin(), table.end()}};
+  TRY(place_->add(content));
+  pending_ = Pending{*counter + 1, std::move(content), {table.begin(), table.end()}};
   return settle();
 }
 
@@ -194,9 +217,9 @@ Status SealedKeyFile::settle() {
     counter = TRY(vault_.counter());
   }
   if (counter != pending_->value)
-    return failure(ErrorCode::integrity, "writing the vTPM keys " + path_,
+    return failure(ErrorCode::integrity, doing("writing"),
                    "somebody else counts with the TPM's counter: restart the TPM Manager");
-  TRY(put_in_place(path_));
+  TRY(place_->keep(pending_->content));
   OPENSSL_cleanse(current_.data(), current_.size());
   current_ = std::move(pending_->table);
   pending_.reset();
@@ -206,8 +229,8 @@ Status SealedKeyFile::settle() {
 
 } // namespace
 
-std::unique_ptr<KeyFile> open_sealed_key_file(const std::string& directory, Vault& vault) {
-  return std::make_unique<SealedKeyFile>(directory + "/vtpm-keys", vault);
+std::unique_ptr<KeyFile> open_sealed_key_file(std::unique_ptr<SealedPlace> place, Vault& vault) {
+  return std::make_unique<SealedKeyFile>(std::move(place), vault);
 }
 
 } // namespace ashlar::tpm

@@ -39,16 +39,18 @@ Status take_listen(std::string& out, std::string_view text) {
   return {};
 }
 
-Status take_key_store(std::string& out, std::string_view text) {
+Status take_key_store(Settings& settings, std::string_view text) {
   constexpr std::string_view directory_prefix = "directory:";
-  out.clear();
-  if (text == "none")
+  settings.key_directory.clear();
+  settings.key_place = text == "store" ? Settings::KeyPlace::store : Settings::KeyPlace::none;
+  if (text == "none" || text == "store")
     return {};
   if (!text.starts_with(directory_prefix) || text.size() == directory_prefix.size())
-    return failure(
-        ErrorCode::invalid, doing,
-        fmt::format("--key-store must be none or directory:PATH, not \"{}\"", printable(text)));
-  out = text.substr(directory_prefix.size());
+    return failure(ErrorCode::invalid, doing,
+                   fmt::format("--key-store must be none, store or directory:PATH, not \"{}\"",
+                               printable(text)));
+  settings.key_place = Settings::KeyPlace::directory;
+  settings.key_directory = text.substr(directory_prefix.size());
   return {};
 }
 
@@ -80,7 +82,7 @@ Status take(Settings& settings, std::string_view key, std::string_view value) {
   if (key == "--pcr")
     return take_number(settings.pcr, key, value, first_host_pcr, last_host_pcr);
   if (key == "--key-store")
-    return take_key_store(settings.key_directory, value);
+    return take_key_store(settings, value);
   if (key == "--seal-pcrs")
     return take_pcrs(settings.seal_pcrs, key, value);
   if (key == "--tpm")

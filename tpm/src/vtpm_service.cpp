@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/base/bytes.hpp"
 #include "ashlar/tpm/limits.hpp"
 #include "big_endian.hpp"
 
@@ -25,12 +26,22 @@ VtpmResponse refusal(VtpmStatus status) {
   return VtpmResponse{status, {}};
 }
 
+/// With the reason: the vTPM reports it, and so the requester learns what the store did to the
+/// keys.
+VtpmResponse key_refusal(const Error& error) {
+  VtpmResponse response = vtpm_refusal(error);
+  const std::string reason = printable(error.message(), max_vtpm_reason_bytes);
+  const auto bytes = as_bytes(reason);
+  response.body.assign(bytes.begin(), bytes.end());
+  return response;
+}
+
 VtpmResponse done(std::vector<std::byte> body = {}) {
   return VtpmResponse{VtpmStatus::success, std::move(body)};
 }
 
 KeyOwner owner_of(const measure::Record& guest) {
-  return KeyOwner{.uuid = guest.uuid, .requester = guest.requester};
+  return KeyOwner{.requester = guest.requester, .uuid = guest.uuid};
 }
 
 /// A request for the hardware TPM itself, which the stock manager passes on. Answered as a TPM
@@ -165,7 +176,7 @@ VtpmResponse VtpmService::boot_hash(const Asker& asker) const {
 VtpmResponse VtpmService::load_key(const Asker& asker) const {
   Result<std::optional<std::vector<std::byte>>> key = keys_.load(owner_of(asker.record));
   if (!key)
-    return vtpm_refusal(key.error());
+    return key_refusal(key.error());
   if (!*key)
     return refusal(VtpmStatus::no_key);
   return done(**std::move(key));
@@ -190,7 +201,7 @@ VtpmResponse VtpmService::save_key(const Asker& asker, std::span<const std::byte
   if (const Status counted = count_save(asker.binding->vtpm_serial); !counted)
     return vtpm_refusal(counted.error());
   const Status saved = keys_.save(owner_of(asker.record), body);
-  return saved ? done() : vtpm_refusal(saved.error());
+  return saved ? done() : key_refusal(saved.error());
 }
 
 VtpmResponse VtpmService::quote(const Asker& asker, std::span<const std::byte> nonce) {

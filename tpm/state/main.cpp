@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include <fmt/format.h>
+
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/log.hpp"
 #include "ashlar/ipc/tpmif.hpp"
@@ -20,13 +22,35 @@ using namespace ashlar;
 
 constexpr std::string_view usage =
     "usage: ashlar-vtpm-store [--directory DIR]\n"
-    "Keeps the encrypted states of vTPMs, for the domain that the builder's boot manifest gives\n"
-    "vtpm_state_store = true.\n"
+    "Keeps the encrypted states of vTPMs, and the TPM Manager's sealed keys to them, for the "
+    "domain\n"
+    "that the builder's boot manifest gives vtpm_state_store = true.\n"
     "  --directory DIR  where (default /var/lib/ashlar/vtpm-state)\n"
     "  --help, --version\n"
     "Exit status: 1 failed, 2 wrong usage.\n";
 
 constexpr const char* default_directory = "/var/lib/ashlar/vtpm-state";
+
+/// Whose device it is, by the builder's word: its nodes "owner", and for a guest's vTPM "uuid" and
+/// "requester".
+Result<vtpm_state::BlobOwner> owner_of(std::uint32_t frontend_domid) {
+  const auto node = [frontend_domid](const char* name) {
+    return ipc::tpmif_device_node(ipc::TpmifDevice::vtpm_state, frontend_domid, name);
+  };
+  vtpm_state::BlobOwner owner;
+  const std::string kind = TRY(node("owner"));
+  if (kind == "tpm-manager")
+    return owner;
+  const std::string uuid = TRY(node("uuid"));
+  owner.guest = TRY(measure::uuid_from_text(uuid));
+  owner.requester = TRY(node("requester"));
+  if (kind != "guest" || owner.requester.empty())
+    return failure(ErrorCode::invalid,
+                   fmt::format("looking for what domain {}'s device is about", frontend_domid),
+                   fmt::format("its owner is \"{}\", of requester \"{}\"", printable(kind),
+                               printable(owner.requester)));
+  return owner;
+}
 
 /// One vTPM a guest: when a guest comes back its new vTPM may be here before the old one is gone.
 class Door : public ipc::TpmifHandler {
@@ -34,34 +58,32 @@ public:
   explicit Door(std::string directory) : blobs_(std::move(directory)) {}
 
   Status connected(std::uint32_t frontend_domid) override {
-    const std::string text =
-        TRY(ipc::tpmif_device_uuid(ipc::TpmifDevice::vtpm_state, frontend_domid));
-    const measure::Uuid guest = TRY(measure::uuid_from_text(text));
-    std::erase_if(guests_, [&guest](const auto& entry) { return entry.second == guest; });
-    guests_[frontend_domid] = guest;
-    blobs_.forget_parts(guest);
-    log::info("domain {} is the vTPM of guest {}", frontend_domid, text);
+    const vtpm_state::BlobOwner owner = TRY(owner_of(frontend_domid));
+    std::erase_if(owners_, [&owner](const auto& entry) { return entry.second == owner; });
+    owners_[frontend_domid] = owner;
+    blobs_.forget_parts(owner);
+    log::info("domain {} keeps blobs for {}", frontend_domid, vtpm_state::to_string(owner));
     return {};
   }
   std::vector<std::byte> answer(std::uint32_t frontend_domid,
                                 std::span<const std::byte> packet) override {
-    const auto guest = guests_.find(frontend_domid);
-    if (guest != guests_.end())
-      return blobs_.answer(guest->second, packet);
+    const auto owner = owners_.find(frontend_domid);
+    if (owner != owners_.end())
+      return blobs_.answer(owner->second, packet);
     log::warning("domain {} was the vTPM of a guest that has another one now", frontend_domid);
     return {};
   }
   void disconnected(std::uint32_t frontend_domid) override {
-    const auto guest = guests_.find(frontend_domid);
-    if (guest == guests_.end())
+    const auto owner = owners_.find(frontend_domid);
+    if (owner == owners_.end())
       return;
-    blobs_.forget_parts(guest->second);
-    guests_.erase(guest);
+    blobs_.forget_parts(owner->second);
+    owners_.erase(owner);
   }
 
 private:
   vtpm_state::BlobStore blobs_;
-  std::map<std::uint32_t, measure::Uuid> guests_; // by the vTPM's domain
+  std::map<std::uint32_t, vtpm_state::BlobOwner> owners_; // by the frontend's domain
 };
 
 Status run(const std::string& directory) {

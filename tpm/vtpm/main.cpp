@@ -35,7 +35,7 @@ constexpr std::chrono::seconds manager_time{60};
 constexpr std::chrono::seconds answer_time{30};
 constexpr std::chrono::seconds store_time{60};         // the store may be starting anew
 constexpr const char* report_node = "data/vtpm-state"; // below this domain's own directory
-constexpr std::size_t max_report_bytes = 200;
+constexpr std::size_t max_report_bytes = 600;
 
 /// Tells the builder, which waits for it.
 Status report(const std::string& text) {

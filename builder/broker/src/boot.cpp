@@ -9,6 +9,7 @@
 #include "ashlar/base/log.hpp"
 #include "ashlar/broker/admission.hpp"
 #include "ashlar/broker/upload.hpp"
+#include "ashlar/broker/vtpm_device.hpp"
 
 namespace ashlar::broker {
 
@@ -61,7 +62,12 @@ void start(Services& services, const BootDomain& wanted,
 void start_all(Services& services, const std::vector<BootDomain>& domains) {
   for (const BootDomain& wanted : domains)
     if (!wanted.tpm_manager)
-      start(services, wanted, [](const Domain&) {});
+      start(services, wanted, [&services](const Domain& built) {
+        if (!built.vtpm_state_store)
+          return;
+        if (const Status offered = offer_key_store(services); !offered)
+          log::error("giving the TPM Manager its store of keys: {}", offered.error().message());
+      });
   services.builds.advance();
 }
 

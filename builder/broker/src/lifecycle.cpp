@@ -8,6 +8,7 @@
 
 #include "ashlar/base/log.hpp"
 #include "ashlar/broker/admission.hpp"
+#include "ashlar/broker/vtpm_device.hpp"
 
 namespace ashlar::broker {
 
@@ -134,6 +135,7 @@ void Lifecycle::restart(const Domain& old) {
   const GuestRequest request = repeat_request(old);
   const bool requester = old.requester;
   const bool essential = old.essential;
+  const bool state_store = old.vtpm_state_store;
   const std::string name = old.name();
   // The policy of today decides: images whose approval was withdrawn do not start again.
   const auto policy = services_.policy.current();
@@ -149,12 +151,12 @@ void Lifecycle::restart(const Domain& old) {
   }
   draft->requester = requester;
   draft->essential = essential;
+  draft->vtpm_state_store = state_store;
   const auto submitted = services_.builds.submit(
       std::move(*draft), [](const char*) {},
       [this, essential, name](Result<const Domain*> built) {
         if (built)
-          return log::notice("domain {} runs again as domid {} with record {}", name,
-                             (*built)->domid(), (*built)->record.serial);
+          return runs_again(**built);
         log::error("restarting domain {}: {}", name, built.error().message());
         ended_for_good(essential, name);
       });
@@ -163,6 +165,13 @@ void Lifecycle::restart(const Domain& old) {
     return ended_for_good(essential, name);
   }
   services_.builds.advance();
+}
+
+void Lifecycle::runs_again(const Domain& built) {
+  log::notice("domain {} runs again as domid {} with record {}", built.name(), built.domid(),
+              built.record.serial);
+  if (const Status offered = offer_key_store(services_); !offered)
+    log::error("giving the TPM Manager its store of keys: {}", offered.error().message());
 }
 
 void Lifecycle::ended_for_good(bool essential, const std::string& name) {

@@ -4,6 +4,7 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/log.hpp"
 #include "ashlar/broker/upload.hpp"
+#include "ashlar/broker/vtpm_device.hpp"
 
 namespace ashlar::broker {
 
@@ -154,7 +155,8 @@ Status recover(Services& services, const JournalState& remembered) {
   TRY(end_unmeasured(services, remembered));
   TRY(start_admitted(services, remembered));
   repeat_records(services);
-  return {};
+  // The last process may have ended between the start of the store's domain and this.
+  return offer_key_store(services);
 }
 
 } // namespace ashlar::broker

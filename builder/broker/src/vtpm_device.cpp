@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "ashlar/broker/domain.hpp"
+#include "ashlar/broker/services.hpp"
 
 namespace ashlar::broker {
 
@@ -43,6 +44,12 @@ Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
       {back + "/uuid", uuid, {}},
       {back + "/state", initialising, {}},
   };
+  if (device.kind == device_vtpm_state) {
+    const bool guest = !device.requester.empty();
+    nodes.push_back({back + "/owner", guest ? "guest" : "tpm-manager", {}});
+    if (guest)
+      nodes.push_back({back + "/requester", device.requester, {}});
+  }
   TRY(store.replace(back_home, nodes));
 
   nodes = {
@@ -56,6 +63,24 @@ Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
   if (device.version != measure::Vtpm::none)
     nodes.push_back({front + "/version", measure::to_string(device.version), {}});
   return store.replace(front_home, nodes);
+}
+
+Status offer_key_store(Services& services) {
+  const Domain* manager = services.domains.find_tpm_manager();
+  const Domain* keeper = services.domains.find_vtpm_state_store();
+  if (!manager || !keeper)
+    return {};
+  const VtpmDevice device{.kind = device_vtpm_state,
+                          .frontend = manager->domid(),
+                          .backend = keeper->domid(),
+                          .uuid = manager->uuid()};
+  const std::string backend =
+      vtpm_backend_path(device.kind, device.backend, device.frontend) + "/0";
+  const Result<std::string> present =
+      services.store.read(frontend_path(device.kind, device.frontend) + "/0/backend");
+  if (present && *present == backend)
+    return {}; // it may be in use
+  return write_vtpm_device(services.store, device);
 }
 
 } // namespace ashlar::broker

@@ -18,7 +18,7 @@ namespace {
 constexpr const char* doing = "starting the guest's vTPM";
 constexpr std::string_view extended_report = "extended";
 constexpr std::string_view failed_report = "failed: ";
-constexpr std::size_t max_report_bytes = 300; // shown of what the vTPM says
+constexpr std::size_t max_report_bytes = 700; // shown of what the vTPM says
 
 std::string report_path(std::uint32_t vtpm_domid) {
   return fmt::format("/local/domain/{}/data/vtpm-state", vtpm_domid);
@@ -144,7 +144,8 @@ Status Vtpms::launch(std::uint64_t guest_serial, Start& start) {
     TRY(write_vtpm_device(services_.store, {.kind = device_vtpm_state,
                                             .frontend = start.domid,
                                             .backend = keeper->domid(),
-                                            .uuid = guest->uuid()}));
+                                            .uuid = guest->uuid(),
+                                            .requester = guest->record.requester}));
   TRY(write_vtpm_device(services_.store, {.frontend = guest->domid(),
                                           .backend = start.domid,
                                           .uuid = guest->uuid(),

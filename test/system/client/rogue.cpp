@@ -21,6 +21,7 @@
 #include "ashlar/ipc/unix_socket.hpp"
 #include "ashlar/ipc/vchan.hpp"
 #include "ashlar/measure/digest.hpp"
+#include "rogue_manager.hpp"
 
 namespace {
 
@@ -280,7 +281,8 @@ int misbehave(const std::string& address, const std::string& mode, const Texts& 
     return transport ? found->second.run(**transport, rest) : 2;
   }
   say("usage: ashlar-rogue ADDRESS corrupt-upload FILE | stall-upload FILE BYTES | garbage | "
-      "oversized-frame | no-hello | upload-without-begin | slow-reader | many-connections N");
+      "oversized-frame | no-hello | upload-without-begin | slow-reader | many-connections N\n"
+      "       ashlar-rogue reach-manager DOMID | replay-records DOMID SERIAL");
   return 2;
 }
 
@@ -288,6 +290,11 @@ int misbehave(const std::string& address, const std::string& mode, const Texts& 
 
 int main(int argc, char** argv) {
   const Texts texts(argv + 1, argv + argc);
+  if (texts.size() == 2 && texts[0] == "reach-manager")
+    return rogue::reach_manager(static_cast<std::uint32_t>(std::atoi(texts[1].c_str())));
+  if (texts.size() == 3 && texts[0] == "replay-records")
+    return rogue::replay_records(static_cast<std::uint32_t>(std::atoi(texts[1].c_str())),
+                                 static_cast<std::uint64_t>(std::atoll(texts[2].c_str())));
   if (texts.size() < 2)
     return misbehave("", "", {});
   return misbehave(texts[0], texts[1], Texts(texts.begin() + 2, texts.end()));

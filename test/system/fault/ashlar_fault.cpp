@@ -5,6 +5,7 @@
 //   kill NAME          the program gets SIGKILL at the call
 //   stop NAME          the program stops there until it gets SIGCONT
 //   crash-broker NAME  its parent gets SIGKILL there
+// /run/ashlar-domids has numbers, a line each: the next domains that are made get these.
 // The names are those of points.txt, which points_test.py compares with this file and with the
 // program.
 #include <dlfcn.h>
@@ -53,9 +54,38 @@ Fault read_fault() {
   return {.how = line.substr(0, space), .name = line.substr(space + 1)};
 }
 
+/// The first number of the list, which is taken off it; 0: Xen chooses.
+std::uint32_t take_domid() {
+  constexpr const char* list = "/run/ashlar-domids";
+  if (std::string_view(program_invocation_short_name) != "ashlar-constructor")
+    return 0;
+  FILE* file = fopen(list, "r+e");
+  if (file == nullptr)
+    return 0;
+  std::uint32_t domid = 0;
+  if (fscanf(file, "%u\n", &domid) != 1)
+    domid = 0;
+  std::array<char, 128> rest = {};
+  const std::size_t size = fread(rest.data(), 1, rest.size(), file);
+  rewind(file);
+  fwrite(rest.data(), 1, size, file);
+  fflush(file);
+  if (ftruncate(fileno(file), static_cast<off_t>(size)) != 0)
+    abort();
+  fclose(file);
+  return domid;
+}
+
+/// Taken once, as the fault is.
+std::uint32_t wanted_domid() {
+  static const std::uint32_t domid = take_domid();
+  return domid;
+}
+
 /// Does what the test asked for at this call; true when the call is to fail.
 bool strikes(const char* name) {
   static const Fault fault = read_fault();
+  static_cast<void>(wanted_domid());
   if (fault.name != name)
     return false;
   if (fault.how.empty())
@@ -72,6 +102,12 @@ bool strikes(const char* name) {
   // A dead broker takes the constructor along: not one call more.
   for (;;)
     pause();
+}
+
+std::uint32_t* chosen(std::uint32_t* domid) {
+  if (wanted_domid() != 0)
+    *domid = wanted_domid();
+  return domid;
 }
 
 template <typename Outcome>
@@ -113,7 +149,7 @@ using u64 = std::uint64_t;
 
 FAULT_POINT(Xen*, xc_interface_open, (Logger * a, Logger* b, unsigned c), (a, b, c))
 FAULT_POINT(int, xc_physinfo, (Xen * a, xc_physinfo_t* b), (a, b))
-FAULT_POINT(int, xc_domain_create, (Xen * a, u32* b, xen_domctl_createdomain* c), (a, b, c))
+FAULT_POINT(int, xc_domain_create, (Xen * a, u32* b, xen_domctl_createdomain* c), (a, chosen(b), c))
 FAULT_POINT(int, xc_domain_max_vcpus, (Xen * a, u32 b, unsigned c), (a, b, c))
 FAULT_POINT(int, xc_domain_setmaxmem, (Xen * a, u32 b, u64 c), (a, b, c))
 FAULT_POINT(int, xc_domain_set_memmap_limit, (Xen * a, u32 b, unsigned long c), (a, b, c))

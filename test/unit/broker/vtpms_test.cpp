@@ -143,6 +143,26 @@ TEST_CASE("vtpms: a state is kept for a guest whose request gave its UUID, and f
   CHECK(scene.world.nodes.at(device) == "/local/domain/101/backend/vtpm-state/2/0");
   CHECK(scene.world.nodes.at("/local/domain/101/backend/vtpm-state/2/0/uuid") ==
         "30313233-3435-3637-3839-616263646566");
+  CHECK(scene.world.nodes.at("/local/domain/101/backend/vtpm-state/2/0/owner") == "guest");
+  CHECK(scene.world.nodes.at("/local/domain/101/backend/vtpm-state/2/0/requester") == "tester");
+}
+
+TEST_CASE(
+    "vtpms: the TPM Manager gets its device to the store of keys, and is left in peace with it") {
+  const std::string device = "/local/domain/100/device/vtpm-state/0/";
+  const std::string home = "/local/domain/101/backend/vtpm-state/100/0";
+  constexpr char connected = '4'; // XenbusStateConnected
+  WithVtpms scene;
+  CHECK(scene.world.nodes.at(device + "backend") == home);
+  CHECK(scene.world.nodes.at(home + "/owner") == "tpm-manager");
+  CHECK_FALSE(scene.world.nodes.contains(home + "/requester"));
+  scene.world.nodes.insert_or_assign(device + "state", std::string(1, connected));
+  scene.restart();
+  scene.settle();
+  CHECK(scene.world.nodes.at(device + "state") == std::string(1, connected)); // not written anew
+  scene.world.nodes.erase(device + "backend"); // as if the builder was killed before it wrote it
+  scene.restart();
+  CHECK(scene.until([&] { return scene.world.nodes.contains(device + "backend"); }));
 }
 
 TEST_CASE(

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <doctest/doctest.h>
 
+#include <array>
+
+#include "ashlar/base/bytes.hpp"
 #include "ashlar/tpm/key_store.hpp"
 #include "ashlar/tpm/limits.hpp"
 
@@ -13,12 +16,13 @@ using Bytes = std::vector<std::byte>;
 
 class MemoryFile final : public KeyFile {
 public:
-  [[nodiscard]] Result<std::optional<Bytes>> read() override { return std::nullopt; }
+  [[nodiscard]] Result<std::optional<Bytes>> read() override { return content; }
   [[nodiscard]] Status write(std::span<const std::byte>) override { return {}; }
+  std::optional<Bytes> content;
 };
 
 KeyOwner owner_of(const std::string& requester, std::size_t number) {
-  KeyOwner owner{.uuid = {}, .requester = requester};
+  KeyOwner owner{.requester = requester, .uuid = {}};
   owner.uuid[0] = static_cast<std::byte>(requester.back());
   owner.uuid[1] = static_cast<std::byte>(number >> 8);
   owner.uuid[2] = static_cast<std::byte>(number);
@@ -39,6 +43,36 @@ TEST_CASE("key store: one requester cannot take the others' room") {
   CHECK(store->save(owner_of("b", 0), key));
   // What it has it may go on to use.
   CHECK(store->save(owner_of("a", 0), Bytes(long_key_bytes, std::byte{8})));
+}
+
+TEST_CASE("key store: a table of version 1, one entry a UUID, is taken over") {
+  const KeyOwner owner = owner_of("a", 7);
+  std::vector<std::byte> table;
+  const auto add = [&table](std::span<const std::byte> bytes) {
+    table.insert(table.end(), bytes.begin(), bytes.end());
+  };
+  const auto number = [&add](std::uint8_t value) {
+    add(std::array{std::byte{value}, std::byte{0}, std::byte{0}, std::byte{0}});
+  };
+  add(as_bytes("ASHK"));
+  number(1);
+  number(1);
+  add(owner.uuid);
+  number(1);
+  add(as_bytes("a"));
+  number(long_key_bytes);
+  add(key);
+  const auto opened = [](const Bytes& content) {
+    auto file = std::make_unique<MemoryFile>();
+    file->content = content;
+    return KeyStore::open(std::move(file));
+  };
+  const auto store = opened(table);
+  REQUIRE_MESSAGE(store.has_value(), store.error().message());
+  CHECK((*store)->load(owner) == key);
+  CHECK((*store)->load(KeyOwner{.requester = "b", .uuid = owner.uuid}) == std::nullopt);
+  table[4] = std::byte{3};
+  CHECK_FALSE(opened(table).has_value());
 }
 
 TEST_CASE("key store: all requesters together have a limit, too") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The file of the vTPM keys against whoever holds its disk, and against ends in the wrong moment:
-// with a vault of arithmetic. sealing_test.py has the same with a real TPM.
+// with a vault of arithmetic. swtpm_test.py has a real TPM.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -10,6 +10,7 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/memory_file.hpp"
 #include "ashlar/tpm/key_store.hpp"
+#include "fake_vault.hpp"
 #include "scene.hpp"
 
 using namespace ashlar;
@@ -18,39 +19,6 @@ using namespace ashlar::tpm;
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-class FakeVault final : public Vault {
-public:
-  [[nodiscard]] Result<Bytes> seal(const SealedKey& key) override {
-    key_ = key;
-    return Bytes(8, state);
-  }
-  [[nodiscard]] Result<SealedKey> unseal(std::span<const std::byte> object) override {
-    if (object.size() != 8 || object.front() != state)
-      return failure(ErrorCode::denied, "unsealing", "the machine is in another state");
-    return key_;
-  }
-  [[nodiscard]] Result<std::optional<std::uint64_t>> counter() override {
-    if (dead)
-      return failure(ErrorCode::io, "reading the counter", "the test's TPM is dead");
-    return value;
-  }
-  [[nodiscard]] Status count_up() override {
-    if (!dead && !fails_before)
-      value = value.value_or(40) + 1;
-    if (dead || fails_before || fails_after)
-      return failure(ErrorCode::io, "counting", "the test's TPM fails");
-    return {};
-  }
-  std::byte state{1};
-  std::optional<std::uint64_t> value;
-  bool dead = false;
-  bool fails_before = false;
-  bool fails_after = false;
-
-private:
-  SealedKey key_{};
-};
 
 Bytes key(int fill) {
   return Bytes(long_key_bytes, static_cast<std::byte>(fill));
@@ -61,10 +29,10 @@ struct Disk {
   FakeVault vault;
   std::string file = directory.path() + "/vtpm-keys";
   std::string staged = file + ".new";
-  KeyOwner owner{.uuid = {std::byte{5}}, .requester = "tenant"};
+  KeyOwner owner{.requester = "tenant", .uuid = {std::byte{5}}};
 
   [[nodiscard]] Result<std::unique_ptr<KeyStore>> open() {
-    return KeyStore::open(open_sealed_key_file(directory.path(), vault));
+    return KeyStore::open(open_sealed_key_file(place_in_directory(directory.path()), vault));
   }
   [[nodiscard]] std::unique_ptr<KeyStore> start() {
     auto opened = open();
@@ -77,7 +45,7 @@ struct Disk {
     return opened.error().message();
   }
   void save(KeyStore& store, int fill) { REQUIRE(store.save(owner, key(fill))); }
-  [[nodiscard]] std::optional<Bytes> load(const KeyStore& store) {
+  [[nodiscard]] std::optional<Bytes> load(KeyStore& store) {
     const auto loaded = store.load(owner);
     REQUIRE(loaded.has_value());
     return *loaded;
@@ -112,9 +80,9 @@ TEST_CASE("sealed keys: an older file is refused") {
   for (const char* old : {".empty", ".one"}) {
     disk.copy(disk.file, disk.file + ".last");
     disk.copy(disk.file + old, disk.file);
-    CHECK(disk.refusal().find("older one") != std::string::npos);
+    CHECK(disk.refusal().find("older ones") != std::string::npos);
     disk.copy(disk.file + old, disk.staged); // and where an interrupted one would be
-    CHECK(disk.refusal().find("older one") != std::string::npos);
+    CHECK(disk.refusal().find("older ones") != std::string::npos);
     std::filesystem::remove(disk.staged);
     disk.copy(disk.file + ".last", disk.file);
   }
@@ -197,10 +165,10 @@ TEST_CASE("sealed keys: an interrupted save that is kept and brought later does 
   CHECK(disk.load(*store) == key(1));
   disk.save(*store, 3);
   disk.copy(disk.file + ".kept", disk.file);
-  CHECK(disk.refusal().find("older one") != std::string::npos);
+  CHECK(disk.refusal().find("older ones") != std::string::npos);
   disk.copy(disk.file + ".kept", disk.staged);
   std::filesystem::remove(disk.file);
-  CHECK(disk.refusal().find("lost") != std::string::npos);
+  CHECK(disk.refusal().find("older ones") != std::string::npos);
 }
 
 TEST_CASE("sealed keys: a save that the disk refused leaves no way to undo the next") {
@@ -229,7 +197,7 @@ TEST_CASE("sealed keys: a dead TPM fails the save and loses nothing") {
 
 TEST_CASE("plain keys: they live as long as the run directory, and are not lost before") {
   const TemporaryDirectory directory;
-  const KeyOwner owner{.uuid = {std::byte{5}}, .requester = "tenant"};
+  const KeyOwner owner{.requester = "tenant", .uuid = {std::byte{5}}};
   const auto first = KeyStore::open(open_plain_key_file(directory.path(), true));
   REQUIRE(first.has_value());
   REQUIRE((*first)->save(owner, key(1)));

@@ -24,7 +24,7 @@ TEST_CASE("settings: without arguments, the builder is domain 0 and PCR 13 is ex
   CHECK(settings->builder_domid == 0);
   CHECK(settings->pcr == 13);
   CHECK(settings->tpm == "device:/dev/tpm0");
-  CHECK(settings->key_directory.empty());
+  CHECK(settings->key_place == Settings::KeyPlace::none);
   CHECK(settings->seal_pcrs == std::vector<std::uint32_t>{0, 1, 2, 3, 4, 7});
 }
 
@@ -40,7 +40,9 @@ TEST_CASE("settings: every argument is taken") {
   CHECK(settings->run_directory == "/run/x");
   CHECK(settings->key_directory == "/var/k");
   CHECK(settings->seal_pcrs == std::vector<std::uint32_t>{1, 3, 4, 5});
-  CHECK(parse({"--key-store", "none"})->key_directory.empty());
+  CHECK(settings->key_place == Settings::KeyPlace::directory);
+  CHECK(parse({"--key-store", "store"})->key_place == Settings::KeyPlace::store);
+  CHECK(parse({"--key-store", "none"})->key_place == Settings::KeyPlace::none);
 }
 
 TEST_CASE("settings: PCRs that others own or may reset are refused, and other nonsense") {
@@ -51,7 +53,7 @@ TEST_CASE("settings: PCRs that others own or may reset are refused, and other no
   CHECK_FALSE(parse({"--builder", "32752"}).has_value());
   for (const char* pcrs : {"", "8", "0-", "-1", "3-2", "0,", "0,,1", "0-13", "x"})
     CHECK_FALSE(parse({"--seal-pcrs", pcrs}).has_value());
-  for (const char* store : {"", "directory:", "file:/x", "/x"})
+  for (const char* store : {"", "directory:", "file:/x", "/x", "store:"})
     CHECK_FALSE(parse({"--key-store", store}).has_value());
   CHECK_FALSE(parse({"--pcr"}).has_value());
   CHECK_FALSE(parse({"--no-checks", "1"}).has_value());

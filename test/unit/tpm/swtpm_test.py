@@ -110,8 +110,8 @@ class SwtpmTest(unittest.TestCase):
         self.directory = tempfile.mkdtemp(prefix="ashlar-swtpm-")
         os.chmod(self.directory, 0o755)
         self.addCleanup(shutil.rmtree, self.directory)
+        self.key_store = "none"
         self.swtpm = self.start_swtpm()
-        self.addCleanup(self.stop, self.swtpm)
         self.manager = None
         self.builder = self.start_manager()
 
@@ -126,6 +126,7 @@ class SwtpmTest(unittest.TestCase):
                  "--flags", "not-need-init,startup-clear"], stderr=subprocess.DEVNULL)
             if until(lambda: process.poll() is not None or self.port_is_open(), "swtpm starts"):
                 if process.poll() is None:
+                    self.addCleanup(self.stop, process)
                     return process
         raise AssertionError("swtpm found no free pair of ports")
 
@@ -144,7 +145,7 @@ class SwtpmTest(unittest.TestCase):
     def command(self):
         return [MANAGER, "--listen", f"unix:{self.directory}/manager.sock",
                 "--tpm", f"swtpm:host=127.0.0.1,port={self.port}",
-                "--run-directory", f"{self.directory}/run"]
+                "--run-directory", f"{self.directory}/run", "--key-store", self.key_store]
 
     def start_manager(self) -> Builder:
         self.manager = subprocess.Popen(self.command())
@@ -215,6 +216,48 @@ class SwtpmTest(unittest.TestCase):
         ended = subprocess.run(self.command(), capture_output=True, text=True, timeout=30)
         self.assertEqual(ended.returncode, 1)
         self.assertIn("somebody else extends it or the log was lost", ended.stderr)
+
+    def power_cycle(self):
+        """The machine is off and on again: only what the TPM and a disk keep is left."""
+        self.stop(self.manager, signal.SIGKILL)
+        self.stop(self.swtpm)
+        shutil.rmtree(f"{self.directory}/run")
+        self.swtpm = self.start_swtpm()
+
+    def refusal(self) -> str:
+        """Why the manager does not start."""
+        ended = subprocess.run(self.command(), capture_output=True, text=True, timeout=30)
+        self.assertEqual(ended.returncode, 1, ended.stderr)
+        return ended.stderr
+
+    def test_sealed_keys_outlive_a_power_cycle_and_nothing_else_takes_their_place(self):
+        self.stop(self.manager)
+        self.key_store = f"directory:{self.directory}"
+        file = f"{self.directory}/vtpm-keys"
+        self.start_manager()
+        self.power_cycle()
+        self.start_manager()
+        self.power_cycle()
+        os.rename(file, f"{self.directory}/kept")
+        self.assertIn("they are lost or damaged", self.refusal())
+        with open(f"{self.directory}/kept", "rb") as kept, open(file, "wb") as changed:
+            content = bytearray(kept.read())
+            content[-1] ^= 1
+            changed.write(content)
+        self.assertIn("somebody changed them", self.refusal())
+        with open(file, "wb") as older:
+            content[8] -= 1  # the number, little-endian: what an older file would have
+            older.write(content)
+        self.assertIn("they are older ones", self.refusal())
+        os.rename(f"{self.directory}/kept", file)
+        self.start_manager()
+        self.power_cycle()
+        # The machine starts something else: the TPM does not give the key out.
+        subprocess.run(["tpm2_pcrextend", "-T", f"swtpm:host=127.0.0.1,port={self.port}",
+                        f"4:sha256={'11' * 32}"], check=True, timeout=30)
+        self.assertIn("the machine did not start as it did", self.refusal())
+        self.power_cycle()
+        self.start_manager()
 
     def test_another_user_is_not_let_in_and_does_not_disturb(self):
         child = os.fork()

@@ -22,6 +22,8 @@ namespace {
 
 const measure::Uuid guest{std::byte{1}, std::byte{2}};
 
+const vtpm_state::BlobOwner owner{.requester = "tenant", .guest = guest};
+
 std::vector<std::byte> bytes(const std::string& text) {
   const auto all = as_bytes(text);
   return {all.begin(), all.end()};
@@ -33,6 +35,7 @@ struct Machine {
   vtpm_state::BlobStore store{directory.string()};
   std::optional<std::vector<std::byte>> key; // with the manager
   tpm::VtpmStatus refusal = tpm::VtpmStatus::success;
+  std::string reason;
   bool lose_key = false; // the manager is killed before it has kept the key
   int restarts = 0;      // of the store: this many of its next packets find it started anew
 
@@ -45,7 +48,7 @@ struct Machine {
     return [this](std::span<const std::byte> packet) -> Result<std::vector<std::byte>> {
       const tpm::VtpmRequest request = TRY(tpm::decode_vtpm_request(packet));
       if (refusal != tpm::VtpmStatus::success)
-        return tpm::encode(tpm::VtpmResponse{refusal, {}});
+        return tpm::encode(tpm::VtpmResponse{refusal, bytes(reason)});
       if (request.ordinal == tpm::VtpmOrdinal::load_hash_key)
         return tpm::encode(key ? tpm::VtpmResponse{tpm::VtpmStatus::success, *key}
                                : tpm::VtpmResponse{tpm::VtpmStatus::no_key, {}});
@@ -59,9 +62,9 @@ struct Machine {
     return [this](std::span<const std::byte> packet) -> Result<std::vector<std::byte>> {
       if (restarts > 0) {
         --restarts;
-        store.forget_parts(guest);
+        store.forget_parts(owner);
       }
-      return store.answer(guest, packet);
+      return store.answer(owner, packet);
     };
   }
   [[nodiscard]] StateKeeper keeper(measure::Vtpm version = measure::Vtpm::tpm20) {
@@ -69,7 +72,8 @@ struct Machine {
   }
   [[nodiscard]] std::vector<fs::path> files() const {
     std::vector<fs::path> found;
-    for (const auto& entry : fs::directory_iterator(directory / measure::to_string(guest)))
+    for (const auto& entry :
+         fs::directory_iterator(directory / "guests" / "tenant" / measure::to_string(guest)))
       found.push_back(entry.path());
     return found;
   }
@@ -183,6 +187,11 @@ TEST_CASE("state keeper: a guest with a state gets no fresh TPM") {
     machine.refusal = status;
     CHECK(code(machine.keeper().load()) == ErrorCode::denied);
   }
+  const auto refused = machine.keeper().load();
+  CHECK(refused.error().message().find("its log says why") != std::string::npos);
+  machine.reason = "they are older ones";
+  const auto explained = machine.keeper().load();
+  CHECK(explained.error().message().find("they are older ones") != std::string::npos);
   machine.refusal = tpm::VtpmStatus::success;
   machine.key->resize(52);
   CHECK(code(machine.keeper().load()) == ErrorCode::integrity);

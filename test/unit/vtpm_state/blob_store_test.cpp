@@ -16,8 +16,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const measure::Uuid guest{std::byte{1}};
-const measure::Uuid neighbour{std::byte{2}};
+const BlobOwner guest{.requester = "tenant", .guest = {std::byte{1}}};
+const BlobOwner neighbour{.requester = "tenant", .guest = {std::byte{2}}};
+const BlobOwner squatter{.requester = "ten/ant", .guest = {std::byte{1}}};
+const BlobOwner manager{};
 
 struct Shop {
   fs::path directory = fs::temp_directory_path() / ("ashlar-blobs-" + std::to_string(getpid()));
@@ -28,7 +30,7 @@ struct Shop {
   Shop(const Shop&) = delete;
   Shop& operator=(const Shop&) = delete;
 
-  Answer ask(const Request& request, const measure::Uuid& who = guest) {
+  Answer ask(const Request& request, const BlobOwner& who = guest) {
     const auto answer = decode_answer(store.answer(who, encode(request)));
     REQUIRE_MESSAGE(answer.has_value(), answer.error().message());
     return *answer;
@@ -62,6 +64,52 @@ TEST_CASE("blob store: a blob is for its guest alone, until another is to be kep
   CHECK(shop.ask(named(Operation::keep, second)).outcome == Outcome::done);
   CHECK(shop.ask(named(Operation::get, first)).outcome == Outcome::not_found);
   CHECK(shop.ask(named(Operation::get, second)).part == second.part);
+}
+
+TEST_CASE("blob store: two requesters with one UUID do not meet, nor do guests and TPM Manager") {
+  Shop shop;
+  const std::vector<BlobOwner> owners = {guest, neighbour, squatter, manager};
+  for (const BlobOwner& owner : owners)
+    CHECK(shop.ask(put_of("of " + to_string(owner)), owner).outcome == Outcome::done);
+  for (const BlobOwner& owner : owners) {
+    const Request own = put_of("of " + to_string(owner));
+    CHECK(shop.ask(named(Operation::keep, own), owner).outcome == Outcome::done);
+    for (const BlobOwner& asker : owners)
+      CHECK((shop.ask(named(Operation::get, own), asker).outcome == Outcome::done) ==
+            (asker == owner));
+  }
+  CHECK(fs::exists(shop.directory / "guests" / "ten%2Fant"));
+  CHECK(fs::exists(shop.directory / "tpm-manager"));
+}
+
+TEST_CASE("blob store: a list names what is there, and nothing that is no blob") {
+  Shop shop;
+  CHECK(shop.ask(named(Operation::list, {}), manager).part.empty());
+  const Request one = put_of("one");
+  const Request two = put_of("two");
+  shop.ask(one, manager);
+  shop.ask(two, manager);
+  std::ofstream(shop.directory / "tpm-manager" / "notes") << "somebody's";
+  std::ofstream(shop.directory / "tpm-manager" / (to_hex(one.name) + ".new")) << "half";
+  const Answer answer = shop.ask(named(Operation::list, {}), manager);
+  REQUIRE(answer.part.size() == 64);
+  CHECK(answer.total == 64);
+  const auto listed = to_hex(answer.part);
+  CHECK(listed.find(to_hex(one.name)) != std::string::npos);
+  CHECK(listed.find(to_hex(two.name)) != std::string::npos);
+}
+
+TEST_CASE("blob store: a blob from before requesters had folders goes to who knows its name") {
+  Shop shop;
+  const Request old = put_of("old");
+  const fs::path former = shop.directory / measure::to_string(guest.guest);
+  fs::create_directories(former);
+  std::ofstream(former / to_hex(old.name)) << "old";
+  shop.ask(put_of("new"), squatter);
+  CHECK(shop.ask(named(Operation::keep, put_of("new")), squatter).outcome == Outcome::done);
+  CHECK(shop.ask(named(Operation::get, old)).part == old.part);
+  CHECK_FALSE(fs::exists(former));
+  CHECK(shop.ask(named(Operation::get, old)).part == old.part);
 }
 
 TEST_CASE("blob store: parts come in order and must be the bytes of the name") {
@@ -132,7 +180,7 @@ TEST_CASE("vTPM state messages: one message has one encoding, and the rules are 
   CHECK(refused([](Request& r) { r.part.clear(); }));
   CHECK(refused([](Request& r) { r.part.resize(max_part_bytes + 1); }));
   CHECK(refused([](Request& r) { r.operation = Operation::get; }));
-  CHECK(refused([](Request& r) { r.operation = static_cast<Operation>(4); }));
+  CHECK(refused([](Request& r) { r.operation = static_cast<Operation>(5); }));
   Answer more = answer;
   more.total = 3;
   CHECK_FALSE(decode_answer(encode(more)));

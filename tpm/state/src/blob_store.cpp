@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -28,44 +29,68 @@ std::size_t count_entries(const std::string& directory) {
   return error ? 0 : static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
 }
 
-} // namespace
-
-std::string BlobStore::home(const measure::Uuid& guest) const {
-  return directory_ + "/" + measure::to_string(guest);
+/// A requester's name is the policy's, with any characters: each that is none of these is %XX.
+std::string as_file_name(const std::string& name) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789-_";
+  std::string file_name;
+  for (const char letter : name)
+    if (plain.contains(letter))
+      file_name += letter;
+    else
+      file_name += fmt::format("%{:02X}", static_cast<unsigned char>(letter));
+  return file_name;
 }
 
-std::vector<std::byte> BlobStore::answer(const measure::Uuid& guest,
+} // namespace
+
+std::string to_string(const BlobOwner& owner) {
+  if (owner.requester.empty())
+    return "the TPM Manager";
+  return fmt::format("guest {} of {}", measure::to_string(owner.guest), printable(owner.requester));
+}
+
+std::string BlobStore::home(const BlobOwner& owner) const {
+  if (owner.requester.empty())
+    return directory_ + "/tpm-manager";
+  return fmt::format("{}/guests/{}/{}", directory_, as_file_name(owner.requester),
+                     measure::to_string(owner.guest));
+}
+
+std::vector<std::byte> BlobStore::answer(const BlobOwner& owner,
                                          std::span<const std::byte> packet) {
   const Result<Request> request = decode_request(packet);
   if (!request) {
-    log::warning("guest {}: {}", measure::to_string(guest), request.error().message());
+    log::warning("{}: {}", to_string(owner), request.error().message());
     return encode(Answer{.outcome = Outcome::refused, .total = 0, .part = {}});
   }
-  const Result<Answer> answer = perform(guest, *request);
+  const Result<Answer> answer = perform(owner, *request);
   if (answer)
     return encode(*answer);
-  log::error("guest {}: {}", measure::to_string(guest), answer.error().message());
+  log::error("{}: {}", to_string(owner), answer.error().message());
   return encode(Answer{.outcome = Outcome::failed, .total = 0, .part = {}});
 }
 
-void BlobStore::forget_parts(const measure::Uuid& guest) {
-  incoming_.erase(guest);
+void BlobStore::forget_parts(const BlobOwner& owner) {
+  incoming_.erase(owner);
 }
 
-Result<Answer> BlobStore::perform(const measure::Uuid& guest, const Request& request) {
+Result<Answer> BlobStore::perform(const BlobOwner& owner, const Request& request) {
   switch (request.operation) {
   case Operation::put:
-    return put(guest, request);
+    return put(owner, request);
   case Operation::get:
-    return get(guest, request);
+    return get(owner, request);
   case Operation::keep:
-    return keep(guest, request.name);
+    return keep(owner, request.name);
+  case Operation::list:
+    return list(owner);
   }
   return Answer{.outcome = Outcome::refused, .total = 0, .part = {}};
 }
 
-Result<Answer> BlobStore::put(const measure::Uuid& guest, const Request& request) {
-  Incoming& blob = incoming_[guest];
+Result<Answer> BlobStore::put(const BlobOwner& owner, const Request& request) {
+  Incoming& blob = incoming_[owner];
   if (request.offset == 0)
     blob = Incoming{.name = request.name, .total = request.total, .bytes = {}};
   if (request.name != blob.name || request.total != blob.total ||
@@ -74,20 +99,20 @@ Result<Answer> BlobStore::put(const measure::Uuid& guest, const Request& request
   blob.bytes.insert(blob.bytes.end(), request.part.begin(), request.part.end());
   if (blob.bytes.size() < blob.total)
     return Answer{.outcome = Outcome::done, .total = 0, .part = {}};
-  const Incoming complete = std::move(incoming_.extract(guest).mapped());
-  return store(guest, complete);
+  const Incoming complete = std::move(incoming_.extract(owner).mapped());
+  return store(owner, complete);
 }
 
-Result<Answer> BlobStore::store(const measure::Uuid& guest, const Incoming& blob) const {
+Result<Answer> BlobStore::store(const BlobOwner& owner, const Incoming& blob) const {
   const measure::Digests digests = TRY(measure::digest(blob.bytes));
   if (digests.sha256 != blob.name)
     return Answer{.outcome = Outcome::refused, .total = 0, .part = {}};
   std::error_code error;
-  if (fs::create_directories(home(guest), error); error)
-    return failed("creating " + home(guest), error);
-  const std::string path = home(guest) + "/" + to_hex(blob.name);
-  if (!fs::exists(path, error) && count_entries(home(guest)) >= max_blobs) {
-    log::warning("guest {} has {} blobs already", measure::to_string(guest), max_blobs);
+  if (fs::create_directories(home(owner), error); error)
+    return failed("creating " + home(owner), error);
+  const std::string path = home(owner) + "/" + to_hex(blob.name);
+  if (!fs::exists(path, error) && count_entries(home(owner)) >= max_blobs) {
+    log::warning("{} has {} blobs already", to_string(owner), max_blobs);
     return Answer{.outcome = Outcome::limit, .total = 0, .part = {}};
   }
   TRY(tpm::stage(path, blob.bytes));
@@ -95,8 +120,9 @@ Result<Answer> BlobStore::store(const measure::Uuid& guest, const Incoming& blob
   return Answer{.outcome = Outcome::done, .total = 0, .part = {}};
 }
 
-Result<Answer> BlobStore::get(const measure::Uuid& guest, const Request& request) const {
-  const std::string path = home(guest) + "/" + to_hex(request.name);
+Result<Answer> BlobStore::get(const BlobOwner& owner, const Request& request) const {
+  const std::string path = home(owner) + "/" + to_hex(request.name);
+  TRY(move_former(owner, to_hex(request.name)));
   std::error_code error;
   if (!fs::exists(path, error))
     return Answer{.outcome = Outcome::not_found, .total = 0, .part = {}};
@@ -110,13 +136,43 @@ Result<Answer> BlobStore::get(const measure::Uuid& guest, const Request& request
                 .part = {part.begin(), part.end()}};
 }
 
-Result<Answer> BlobStore::keep(const measure::Uuid& guest, const measure::Sha256& name) const {
+// Only who knows the blob's name, which is its digest, can have it moved.
+Status BlobStore::move_former(const BlobOwner& owner, const std::string& name) const {
+  if (owner.requester.empty())
+    return {};
+  const fs::path former = directory_ + "/" + measure::to_string(owner.guest);
+  std::error_code error;
+  if (!fs::exists(former / name, error))
+    return {};
+  if (fs::create_directories(home(owner), error); error)
+    return failed("creating " + home(owner), error);
+  if (fs::rename(former / name, home(owner) + "/" + name, error); error)
+    return failed("moving " + (former / name).string(), error);
+  fs::remove(former, error); // when it is empty
+  return {};
+}
+
+Result<Answer> BlobStore::list(const BlobOwner& owner) const {
+  Answer answer{.outcome = Outcome::done, .total = 0, .part = {}};
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(home(owner), error)) {
+    // What is no name of a blob is a blob that was being written, or somebody else's file.
+    const Result<measure::Sha256> name =
+        measure::sha256_from_hex(entry.path().filename().string(), "a blob's name");
+    if (name && answer.part.size() < max_blobs * name->size())
+      answer.part.insert(answer.part.end(), name->begin(), name->end());
+  }
+  answer.total = static_cast<std::uint32_t>(answer.part.size());
+  return answer;
+}
+
+Result<Answer> BlobStore::keep(const BlobOwner& owner, const measure::Sha256& name) const {
   const std::string kept = to_hex(name);
   std::error_code error;
-  if (!fs::exists(home(guest) + "/" + kept, error))
+  if (!fs::exists(home(owner) + "/" + kept, error))
     return Answer{.outcome = Outcome::not_found, .total = 0, .part = {}};
   std::vector<fs::path> others;
-  for (const fs::directory_entry& entry : fs::directory_iterator(home(guest), error))
+  for (const fs::directory_entry& entry : fs::directory_iterator(home(owner), error))
     if (entry.path().filename() != kept)
       others.push_back(entry.path());
   for (const fs::path& other : others)

@@ -68,7 +68,7 @@ Result<Request> decode_request(std::span<const std::byte> bytes) {
   request.offset = reader.u32();
   request.part = read_part(reader);
   if (operation < static_cast<std::uint8_t>(Operation::put) ||
-      operation > static_cast<std::uint8_t>(Operation::keep))
+      operation > static_cast<std::uint8_t>(Operation::list))
     reader.reject(fmt::format("operation {} is unknown", operation));
   else if (request.operation == Operation::put)
     check_put(reader, request);

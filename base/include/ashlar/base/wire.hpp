@@ -48,6 +48,8 @@ public:
   /// Marks the input as bad: for values that are read well but not valid.
   void reject(std::string why);
   [[nodiscard]] bool good() const { return why_.empty(); }
+  /// Is nothing left to read? For inputs that are a list without a count.
+  [[nodiscard]] bool at_end() const { return at_ == bytes_.size(); }
 
   /// All read well and nothing left over. Errors: invalid, with `what` in it.
   [[nodiscard]] Status end(const std::string& what) const;

@@ -35,6 +35,8 @@ enum class Verb {
   policy_hash,
   image_inspect,
   measure,
+  verify,
+  explain,
   version,
 };
 
@@ -45,6 +47,24 @@ struct Question {
   std::string owner; // of the domain that the verb is about; empty: the requester itself
   std::string image; // upload: a file, or "sha256:" and 64 hexadecimal digits
   std::optional<std::uint64_t> size_bytes; // upload: of an image that is given by its digest
+};
+
+/// `ashlar verify`.
+struct VerifyArguments {
+  std::string bundle;
+  std::string directory; // of references
+  std::string nonce;     // hexadecimal, as the next but one
+  std::string guest;     // the name of the one reference that will do; empty: any
+  std::string record;    // empty: any
+  std::uint32_t host_pcr = 13;
+};
+
+/// `ashlar explain`.
+struct ExplainArguments {
+  std::string first;
+  std::string second;
+  std::vector<std::string> known;
+  std::string profile; // empty: found out
 };
 
 /// What is to be done.
@@ -74,6 +94,9 @@ struct Arguments {
   // measure: what only a builder knows; empty: its events are not predicted
   std::optional<std::string> builder_identity;
   std::string policy_directory;
+  std::string manifest_file; // measure: where the reference manifest goes; empty: nowhere
+  VerifyArguments verify;
+  ExplainArguments explain;
 };
 
 /// The program is to print this and exit: help (for stdout, code 0), or what is wrong with the

@@ -48,6 +48,12 @@ struct Answer {
 /// `ashlar measure`: the events and PCRs that a build from these files will give.
 [[nodiscard]] Outcome<std::string> measure_files(const Arguments& arguments);
 
+/// `ashlar verify`: the chain, link by link. Exits with 1 unless every link holds; problems with
+/// the verifier's own files are usage.
+[[nodiscard]] Outcome<Answer> verify_bundle(const Arguments& arguments);
+/// `ashlar explain`: the first event that differs. Exits with 1 if there is one.
+[[nodiscard]] Outcome<Answer> explain(const Arguments& arguments);
+
 /// `ashlar console`: passes the terminal through until Ctrl-], or prints past output with --tail.
 [[nodiscard]] Outcome<std::string> console(const Arguments& arguments, Session& session);
 

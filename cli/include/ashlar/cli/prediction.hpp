@@ -62,4 +62,10 @@ predicted_events(const ashlar_v1_Create& create, const std::vector<ImageFile>& i
 [[nodiscard]] Status write_logs(const Prediction& prediction, const std::string& tcg_file,
                                 const std::string& cel_file);
 
+/// Writes the reference manifest (docs/attestation.md); with a UUID, it is that guest's alone.
+/// Errors: invalid, denied, not_found, io.
+[[nodiscard]] Status write_manifest(const Prediction& prediction,
+                                    const std::optional<std::string>& uuid,
+                                    const std::string& file);
+
 } // namespace ashlar::cli

@@ -71,10 +71,10 @@ public:
 /// Has this domain a device of this sort? Errors: not_found (no xenstore here).
 [[nodiscard]] Result<bool> has_tpmif_device(TpmifDevice device);
 
-/// The UUID that the builder wrote for the frontend of a device whose backend is this domain: of
-/// the guest that it is about. Errors: not_found (no such device), io.
-[[nodiscard]] Result<std::string> tpmif_device_uuid(TpmifDevice device,
-                                                    std::uint32_t frontend_domid);
+/// What the builder wrote in a node of a device whose backend is this domain, such as the "uuid" of
+/// the guest that it is about. Errors: not_found (no such device or node), io.
+[[nodiscard]] Result<std::string>
+tpmif_device_node(TpmifDevice device, std::uint32_t frontend_domid, const std::string& node);
 
 /// One of this domain's own devices, as a user of it.
 class TpmifFrontend {

@@ -2,6 +2,7 @@
 // The keys of the vTPMs' states, by guest: what save_hash_key gave and load_hash_key gets back.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -12,15 +13,17 @@
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/measure/record.hpp"
+#include "ashlar/tpm/sealed_place.hpp"
 #include "ashlar/tpm/vault.hpp"
 
 namespace ashlar::tpm {
 
 /// Whose key it is. The UUID is chosen by who requests a guest, so that it alone would give one
-/// tenant's key to another tenant's guest of the same UUID.
+/// tenant's key to another tenant's guest of the same UUID, or keep that guest from having one.
 struct KeyOwner {
-  measure::Uuid uuid{};
   std::string requester; // the policy's name for who asked for the guest
+  measure::Uuid uuid{};
+  auto operator<=>(const KeyOwner&) const = default;
 };
 
 /// The lengths of a blob: the stock vTPM's, and its newer form with a SHA-256 in place of SHA-1.
@@ -43,32 +46,32 @@ class KeyStore {
 public:
   /// Errors: those of KeyFile::read(), invalid (what was read is no table).
   [[nodiscard]] static Result<std::unique_ptr<KeyStore>> open(std::unique_ptr<KeyFile> file);
+  /// The file may not be there yet, or not as it should be: it is read when a key is asked for, as
+  /// often as it takes, and until then load() and save() fail with the errors of open().
+  [[nodiscard]] static std::unique_ptr<KeyStore> open_when_asked(std::unique_ptr<KeyFile> file);
   ~KeyStore();
   KeyStore(const KeyStore&) = delete;
   KeyStore& operator=(const KeyStore&) = delete;
 
-  /// What was saved last; nothing: never anything for this UUID. Errors: denied (it is another
-  /// requester's).
-  [[nodiscard]] Result<std::optional<std::vector<std::byte>>> load(const KeyOwner& owner) const;
+  /// What was saved last; nothing: never anything for this owner.
+  [[nodiscard]] Result<std::optional<std::vector<std::byte>>> load(const KeyOwner& owner);
 
   /// Durable when it returns; what is saved already is not written again. Errors: invalid (the
-  /// length), denied, limit (max_keys, max_requester_keys), io: the former key holds.
+  /// length), limit (max_keys, max_requester_keys), io: the former key holds.
   [[nodiscard]] Status save(const KeyOwner& owner, std::span<const std::byte> key);
 
 private:
-  struct Entry {
-    std::string requester;
-    std::vector<std::byte> key;
-  };
-  using Table = std::map<measure::Uuid, Entry>; // ordered: a table has one encoding
+  using Table = std::map<KeyOwner, std::vector<std::byte>>; // ordered: a table has one encoding
 
   explicit KeyStore(std::unique_ptr<KeyFile> file) : file_(std::move(file)) {}
+  [[nodiscard]] Status read();
   [[nodiscard]] Status decode(std::span<const std::byte> bytes);
   [[nodiscard]] Status write();
   /// For one more guest of this requester. Errors: limit.
   [[nodiscard]] Status check_room(const KeyOwner& owner, const std::string& doing) const;
 
   std::unique_ptr<KeyFile> file_;
+  bool read_ = false;
   Table table_;
 };
 
@@ -77,11 +80,11 @@ private:
 [[nodiscard]] std::unique_ptr<KeyFile> open_plain_key_file(const std::string& directory,
                                                            bool fresh);
 
-/// A file in `directory`, which may be on a disk that others can write to: encrypted by a key that
-/// the vault gives out in one state of the machine, and bound to the vault's counter, so that only
-/// what was written last is read back. docs/decisions/0008-sealing.md has the layout and the crash
-/// windows. `vault` outlives it.
-[[nodiscard]] std::unique_ptr<KeyFile> open_sealed_key_file(const std::string& directory,
+/// A file in a place that others can write to: encrypted by a key that the vault gives out in one
+/// state of the machine, and bound to the vault's counter, so that only what was written last is
+/// read back. docs/decisions/0008-sealing.md has the layout and the crash windows. `vault` outlives
+/// it.
+[[nodiscard]] std::unique_ptr<KeyFile> open_sealed_key_file(std::unique_ptr<SealedPlace> place,
                                                             Vault& vault);
 
 } // namespace ashlar::tpm

@@ -38,6 +38,11 @@ inline constexpr std::uint64_t max_key_table_bytes = 1u << 20;
 inline constexpr std::uint64_t max_key_file_bytes = max_key_table_bytes + 4096; // encrypted
 /// Each save writes the TPM's counter, whose memory wears out: what one vTPM may use of it.
 inline constexpr std::uint32_t max_key_saves = 10'000;
+/// A store of the keys in another domain: while the manager waits for it, it answers nobody else.
+/// Two windows' time in a row are below default_answer_time, so that a store that stalls fails no
+/// record.
+inline constexpr std::chrono::seconds store_window{20};
+inline constexpr std::chrono::seconds store_time_in_window{8};
 
 // Evidence: each quote and each activation keeps the hardware TPM from taking records for up to a
 // second. One vTPM may have so many at once, and one more after each pause; and all together.
@@ -58,5 +63,6 @@ inline constexpr std::size_t max_waiting_requests = 4096;
 inline constexpr std::size_t link_queue_bytes = 512u << 10;
 inline constexpr std::chrono::milliseconds default_answer_time{30'000};
 inline constexpr std::chrono::milliseconds default_retry_pause{500};
+static_assert(2 * store_time_in_window < default_answer_time);
 
 } // namespace ashlar::tpm

@@ -17,8 +17,11 @@ struct Settings {
   std::uint32_t builder_domid = 0;
   std::string tpm = "device:/dev/tpm0"; // see open_host_tpm
   std::uint32_t pcr = default_host_pcr;
-  std::string vtpm_images;   // path, see ApprovedImages; empty: no vTPM is served
-  std::string key_directory; // for the sealed vTPM keys; empty: they end with the manager's domain
+  std::string vtpm_images; // path, see ApprovedImages; empty: no vTPM is served
+  // Where the sealed vTPM keys are; none: they end with the manager's domain.
+  enum class KeyPlace : std::uint8_t { none, directory, store };
+  KeyPlace key_place = KeyPlace::none;
+  std::string key_directory;
   std::vector<std::uint32_t> seal_pcrs = {0, 1, 2, 3, 4, 7}; // firmware, Xen and builder
   std::string run_directory = "/run/ashlar-tpm-manager";     // in a tmpfs: gone after a reboot
 };

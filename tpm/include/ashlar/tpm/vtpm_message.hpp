@@ -20,6 +20,9 @@ inline constexpr std::size_t vtpm_header_bytes = 10;
 /// The body of a message that fits a tpmif packet.
 inline constexpr std::size_t max_vtpm_body_bytes = 4088 - vtpm_header_bytes;
 
+/// Of a refusal's reason.
+inline constexpr std::size_t max_vtpm_reason_bytes = 400;
+
 enum class VtpmOrdinal : std::uint32_t {
   save_hash_key = 1, // in: 52 or 64 bytes, opaque to the manager. out: nothing
   load_hash_key = 2, // in: nothing. out: what was saved last for this guest's UUID
@@ -67,7 +70,8 @@ struct VtpmRequest {
 };
 struct VtpmResponse {
   VtpmStatus status = VtpmStatus::failed;
-  std::vector<std::byte> body; // empty unless success
+  // Of a refusal: nothing, or the reason for people, at most max_vtpm_reason_bytes.
+  std::vector<std::byte> body;
 };
 
 [[nodiscard]] std::vector<std::byte> encode(const VtpmRequest& request);

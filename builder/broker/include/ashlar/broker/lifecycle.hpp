@@ -23,6 +23,7 @@ private:
   void stopped(const Domain& domain, xen::ShutdownReason reason);
   void end(const Domain& domain, const std::string& why);
   void restart(const Domain& domain);
+  void runs_again(const Domain& built);
   void ended_for_good(bool essential, const std::string& name);
 
   Services& services_;

@@ -11,9 +11,12 @@
 
 namespace ashlar::broker {
 
+struct Services;
+
 /// What a device is for, as its xenstore directories say it.
 inline constexpr const char* device_vtpm = "vtpm";
-inline constexpr const char* device_vtpm_state = "vtpm-state"; // where a vTPM keeps its state
+// Where a vTPM keeps its state, and the TPM Manager its keys to those.
+inline constexpr const char* device_vtpm_state = "vtpm-state";
 
 /// One device: the frontend's domain uses it, the backend's is it.
 struct VtpmDevice {
@@ -22,6 +25,8 @@ struct VtpmDevice {
   std::uint32_t backend = 0;
   measure::Uuid uuid{};                        // the guest's: whose TPM it is
   measure::Vtpm version = measure::Vtpm::none; // none: it is the TPM Manager's, no TPM itself
+  // device_vtpm_state: whose guest it is; empty: the TPM Manager's own device.
+  std::string requester = {};
 };
 
 /// /local/domain/B/backend/KIND/F: removed when the frontend's domain goes.
@@ -32,5 +37,9 @@ struct VtpmDevice {
 /// can read the other's; the builder owns the directories above. Both domains must exist: xenstored
 /// ignores permissions for those that do not. Errors: io.
 [[nodiscard]] Status write_vtpm_device(xen::Store& store, const VtpmDevice& device);
+
+/// Gives the TPM Manager's domain its device to the domain that stores its keys, when both run and
+/// it has none to that domain yet. Errors: io.
+[[nodiscard]] Status offer_key_store(Services& services);
 
 } // namespace ashlar::broker

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <compare>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,21 +11,28 @@
 
 namespace ashlar::vtpm_state {
 
-/// Blobs of one guest that are kept at a time: the one in use, the one that is to follow it, and
-/// what crashes left behind until the next keep.
-inline constexpr std::size_t max_blobs = 8;
+/// Whose blobs they are, as the builder says: a guest's, which a requester's name and a UUID tell
+/// together (two requesters may use one UUID), or the TPM Manager's own.
+struct BlobOwner {
+  std::string requester; // empty: the TPM Manager
+  measure::Uuid guest{};
+  auto operator<=>(const BlobOwner&) const = default;
+};
+/// For messages: "guest UUID of REQUESTER".
+[[nodiscard]] std::string to_string(const BlobOwner& owner);
 
-/// Blobs as files DIRECTORY/UUID/NAME. Nobody trusts it: the vTPMs encrypt what they give, and
-/// check what they get.
+/// Blobs as files DIRECTORY/guests/REQUESTER/UUID/NAME and DIRECTORY/tpm-manager/NAME. Nobody
+/// trusts it: vTPMs and TPM Manager encrypt what they give, and check what they get. Up to version
+/// 0.1 guests' blobs were DIRECTORY/UUID/NAME: one that is asked for there moves.
 class BlobStore {
 public:
   explicit BlobStore(std::string directory) : directory_(std::move(directory)) {}
 
-  /// What a packet of this guest's vTPM is answered, whatever is in it; errors go to the log.
-  [[nodiscard]] std::vector<std::byte> answer(const measure::Uuid& guest,
+  /// What a packet of this owner is answered, whatever is in it; errors go to the log.
+  [[nodiscard]] std::vector<std::byte> answer(const BlobOwner& owner,
                                               std::span<const std::byte> packet);
-  /// Forgets a blob of this guest that is not complete.
-  void forget_parts(const measure::Uuid& guest);
+  /// Forgets a blob of this owner that is not complete.
+  void forget_parts(const BlobOwner& owner);
 
 private:
   struct Incoming {
@@ -32,15 +40,17 @@ private:
     std::uint32_t total = 0;
     std::vector<std::byte> bytes;
   };
-  [[nodiscard]] Result<Answer> perform(const measure::Uuid& guest, const Request& request);
-  [[nodiscard]] Result<Answer> put(const measure::Uuid& guest, const Request& request);
-  [[nodiscard]] Result<Answer> get(const measure::Uuid& guest, const Request& request) const;
-  [[nodiscard]] Result<Answer> keep(const measure::Uuid& guest, const measure::Sha256& name) const;
-  [[nodiscard]] Result<Answer> store(const measure::Uuid& guest, const Incoming& blob) const;
-  [[nodiscard]] std::string home(const measure::Uuid& guest) const;
+  [[nodiscard]] Result<Answer> perform(const BlobOwner& owner, const Request& request);
+  [[nodiscard]] Result<Answer> put(const BlobOwner& owner, const Request& request);
+  [[nodiscard]] Result<Answer> get(const BlobOwner& owner, const Request& request) const;
+  [[nodiscard]] Result<Answer> keep(const BlobOwner& owner, const measure::Sha256& name) const;
+  [[nodiscard]] Result<Answer> list(const BlobOwner& owner) const;
+  [[nodiscard]] Result<Answer> store(const BlobOwner& owner, const Incoming& blob) const;
+  [[nodiscard]] Status move_former(const BlobOwner& owner, const std::string& name) const;
+  [[nodiscard]] std::string home(const BlobOwner& owner) const;
 
   std::string directory_;
-  std::map<measure::Uuid, Incoming> incoming_; // one a guest
+  std::map<BlobOwner, Incoming> incoming_; // one each
 };
 
 } // namespace ashlar::vtpm_state

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Builds on one boot of real Xen, by Ashlar and by `xl create -p` in turn.
+
+The machine counts its instructions (qemu -icount), so that its clock repeats from run to run, whatever else the host
+does. docs/performance.md says what each line means.
+"""
+
+import random
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "test" / "system")]
+
+from appliance import images, repack  # noqa: E402 (needs the path above)
+from appliance.kernels import kernel  # noqa: E402
+from machine import Machine  # noqa: E402
+from small_kernel import small_kernel  # noqa: E402
+
+OUT = ROOT / "out" / "bench"
+MACHINE_MIB = 8192
+DOM0_MIB = 3072
+COMPRESSIONS = ("lz4", "zstd", "xz", "elf")
+TYPES = ("pv", "pvh")
+GUEST_MIB = 512
+REPEATED = 3          # repeated builds; the fastest counts, as it does for the peer
+LARGE_MIB = 128       # of the initrd whose memory and bandwidth are measured
+SMALL_GUEST_MIB = 16
+MANY = 200
+COMMAND_SECONDS = 900  # a bound, for a loaded host
+GROUPS = "/sys/fs/cgroup"
+INITRD_MIB = (1, 32, 128)
+MEMORY_MIB = (128, 2048)
+
+POLICY = """\
+[[requester]]
+name = "root"
+uid = 0
+sees = "all"
+
+[[requester]]
+name = "boot"
+boot = true
+
+[[requester]]
+name = "toolstack"
+domain = "toolstack"
+
+[[rule]]
+name = "everything"
+effect = "allow"
+requesters = "any"
+verbs = "any"
+  [rule.guest]
+  kernels = "any"
+  initrds = "any"
+  command_lines = "any"
+"""
+
+XL_CONFIG = """\
+name = "peer"
+type = "{type}"
+kernel = "{kernel}"
+ramdisk = "{initrd}"
+extra = "console=hvc0"
+vcpus = 1
+memory = {memory}
+"""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What is built. Images are names below /bench."""
+
+    type: str
+    kernel: str
+    initrd: str = "initrd-1"
+    memory_mib: int = GUEST_MIB
+
+
+def run(build, short):
+    """The rows, as ./dev bench prints them: (name, unit, ashlar, peer, what the peer is)."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    kernels = repack.all_payloads(kernel("6.1-cloud").image, OUT)
+    with boot(build, {name: kernels[name] for name in COMPRESSIONS}) as machine:
+        bench = Bench(machine)
+        rows = bench.builds()
+        rows += bench.large_initrd()
+        if not short:
+            rows += bench.sizes()
+        rows += bench.many_guests(MANY)
+    return rows
+
+
+def boot(build, kernels):
+    """A machine with the builder, its peer, and all images in domain 0; uploads start in the toolstack domain."""
+    stopwatch = build / "test" / "bench" / "host" / "ashlar-stopwatch"
+    sent = {f"/bench/{name}": content for name, content in kernels.items()}
+    sent["/bench/initrd-1"] = random.Random(1).randbytes(1 << 20)
+    toolstack = images.write_toolstack(OUT / "toolstack", build, sent,
+                                       extra_programs={"/usr/bin/ashlar-stopwatch": stopwatch})
+    files = sent | {"/bench/small": small_kernel()}
+    files["/usr/bin/ashlar-stopwatch"] = images.contents.without_debug_information(stopwatch)
+    initrd = images.write_appliance(OUT / "appliance", images.Appliance(
+        build=build, debug=True, toolstack_kernel=kernels["lz4"], toolstack_initrd=toolstack,
+        policies={"bench.toml": POLICY}, files=files))
+    return Machine(initrd, OUT / "console.log", MACHINE_MIB, dom0_memory_mib=DOM0_MIB)
+
+
+class Bench:
+    """The measurements on one machine."""
+
+    def __init__(self, machine):
+        self._dom0 = machine.dom0
+        self._toolstack = machine.toolstack
+        self._variants = 0
+        self._dom0.check(f"mount -t cgroup2 none {GROUPS} && "
+                         f"echo '+memory +cpu' >{GROUPS}/cgroup.subtree_control && "
+                         f"mkdir {GROUPS}/ashlar {GROUPS}/xl && "
+                         f"echo $(pidof ashlar-builder) >{GROUPS}/ashlar/cgroup.procs")
+        # Made here: in the appliance's image they would slow its start.
+        for mib in INITRD_MIB[1:]:
+            self._dom0.check(f"dd if=/dev/urandom of=/bench/initrd-{mib} bs=1M count={mib}", COMMAND_SECONDS)
+
+    def builds(self):
+        """first_build, repeated_build and uploaded_build, for each type and compression."""
+        rows = []
+        for guest in (Guest(type_, name) for type_ in TYPES for name in COMPRESSIONS):
+            say(f"building {guest.type} guests from {guest.kernel}")
+            peer = min(self._xl(guest) for _ in range(REPEATED))
+            first, repeated = self._ashlar(guest)
+            uploaded = self._uploaded(guest)
+            for line, seconds in (("first_build", first), ("repeated_build", repeated),
+                                  ("uploaded_build", uploaded)):
+                rows.append((f"{line}/{guest.type}/{guest.kernel}", "s", seconds, peer,
+                             "xl create -p"))
+        return rows
+
+    def sizes(self):
+        """The first build with larger initrds and with less and more memory."""
+        guests = [Guest(type_, "lz4", initrd=f"initrd-{mib}") for type_ in TYPES
+                  for mib in INITRD_MIB[1:]]
+        guests += [Guest(type_, "lz4", memory_mib=mib) for type_ in TYPES for mib in MEMORY_MIB]
+        rows = []
+        for guest in guests:
+            say(f"building a {guest.type} guest of {guest.memory_mib} MiB with {guest.initrd}")
+            name = f"first_build/{guest.type}/lz4/{guest.initrd}/{guest.memory_mib}_mib"
+            peer = self._xl(guest)
+            rows.append((name, "s", self._ashlar(guest)[0], peer, "xl create -p"))
+        return rows
+
+    def large_initrd(self):
+        """Memory beyond the images while a guest with a large initrd is uploaded and built, and the upload's rate."""
+        say(f"building a guest with an initrd of {LARGE_MIB} MiB")
+        guest = Guest("pv", "lz4", initrd=f"initrd-{LARGE_MIB}")
+        self._dom0.check(f"echo 1 >{GROUPS}/ashlar/memory.reclaim; true")
+        group = self._new_group("xl-large")
+        self._xl(guest, group)
+        peer = self._number(f"cat {group}/memory.peak")
+        held = self._held_bytes()
+        self._ashlar(guest)
+        peak = self._number(f"cat {GROUPS}/ashlar/memory.peak")
+        extra = peak - max(held, self._held_bytes())
+        rows = [("extra_memory", "MiB", extra / 2**20, peer / 2**20, "xl create -p, in all")]
+        self._toolstack.check("dd if=/dev/urandom of=/tmp/large bs=1M count=64", COMMAND_SECONDS)
+        sent = self._stopwatch(self._toolstack, "ashlar-stopwatch - ashlar upload /tmp/large")
+        copied = self._stopwatch(self._toolstack, "ashlar-stopwatch --memcpy 64")
+        self._toolstack.check("rm /tmp/large")
+        size = 64 * 2**20 / 1e6
+        return rows + [("upload_bandwidth", "MB/s", size / sent, size / copied, "memcpy, same domain")]
+
+    def many_guests(self, count):
+        """The cost of the last of many paused guests, against the first."""
+        say(f"building {count} small guests")
+        self._dom0.check("ashlar upload /bench/small", COMMAND_SECONDS)
+        digest = self._dom0.check("sha256sum </bench/small").split()[0]
+        seconds = [self._stopwatch(self._dom0, f"ashlar-stopwatch {GROUPS}/ashlar ashlar create --name many-{n} "
+                                   f"--type pvh --kernel sha256:{digest} --memory {SMALL_GUEST_MIB} --paused")
+                   for n in range(count)]
+        # The first pays for the inspection: the second is what the others are like.
+        few = min(seconds[1:4])
+        many = min(seconds[-3:])
+        return [(f"scale_{count}", "s", many, few, "the first ones")]
+
+    def _xl(self, guest, group=f"{GROUPS}/xl"):
+        config = XL_CONFIG.format(type=guest.type, kernel=f"/bench/{guest.kernel}",
+                                  initrd=f"/bench/{guest.initrd}", memory=guest.memory_mib)
+        self._dom0.check(f"cat >/tmp/peer.cfg <<'END'\n{config}END\n")
+        seconds = self._stopwatch(self._dom0, f"ashlar-stopwatch {group} xl create -p /tmp/peer.cfg")
+        self._dom0.check("xl destroy peer", COMMAND_SECONDS)
+        return seconds
+
+    def _ashlar(self, guest):
+        """The first build of images that the builder holds and has not built from, and the fastest after it."""
+        kernel_name = self._upload(self._dom0, guest.kernel)
+        initrd = self._upload(self._dom0, guest.initrd)
+        command = (f"ashlar-stopwatch {GROUPS}/ashlar ashlar create --name own --type {guest.type} "
+                   f"--kernel {kernel_name} --initrd {initrd} --cmdline console=hvc0 "
+                   f"--memory {guest.memory_mib} --paused")
+        seconds = []
+        for _ in range(1 + REPEATED):
+            seconds.append(self._stopwatch(self._dom0, command))
+            self._dom0.check("ashlar destroy own", COMMAND_SECONDS)
+        return seconds[0], min(seconds[1:])
+
+    def _uploaded(self, guest):
+        """A first build whose images come over vchan from the toolstack domain, hashing there included."""
+        kernel_file = self._variant(self._toolstack, guest.kernel)
+        initrd = self._variant(self._toolstack, guest.initrd)
+        seconds = self._stopwatch(
+            self._toolstack, f"ashlar-stopwatch - ashlar create --name own --type {guest.type} "
+            f"--kernel {kernel_file} --initrd {initrd} --cmdline console=hvc0 "
+            f"--memory {guest.memory_mib} --paused")
+        self._toolstack.check(f"ashlar destroy own; rm {kernel_file} {initrd}", COMMAND_SECONDS)
+        return seconds
+
+    def _variant(self, shell, name):
+        """A file with one line more than /bench/NAME: to the builder, another image."""
+        self._variants += 1
+        path = f"/tmp/{name}-{self._variants}"
+        shell.check(f"(cat /bench/{name}; echo variant {self._variants:6}) >{path}", COMMAND_SECONDS)
+        return path
+
+    def _upload(self, shell, name):
+        path = self._variant(shell, name)
+        sent = shell.check(f"ashlar upload {path} && rm {path}", COMMAND_SECONDS)
+        return sent.split()[0]
+
+    def _held_bytes(self):
+        """What the builder's group has in memory files: the images that it holds."""
+        return self._number(f"sed -n 's/^shmem //p' {GROUPS}/ashlar/memory.stat")
+
+    def _new_group(self, name):
+        self._dom0.check(f"mkdir {GROUPS}/{name}")
+        return f"{GROUPS}/{name}"
+
+    def _number(self, command):
+        return int(self._dom0.check(command))
+
+    @staticmethod
+    def _stopwatch(shell, command):
+        found = re.search(r"^ns (\d+)$", shell.check(command, COMMAND_SECONDS), re.MULTILINE)
+        return int(found.group(1)) / 1e9
+
+
+def say(text):
+    """Progress, for whoever waits."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    for row in run(Path(sys.argv[1]).resolve(), short="--short" in sys.argv):
+        print(*row)

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Bundles of real TPMs (swtpm), made just now: what `ashlar verify` says of them, and what
+tpm2-tools say without it. Usage: swtpm_test.py PATH/ashlar SOURCES
+
+Exit status 77: swtpm or tpm2-tools are not installed.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import bundles
+
+SOURCES = os.path.abspath(sys.argv.pop()) if len(sys.argv) > 2 else ""
+ASHLAR = os.path.abspath(sys.argv.pop()) if len(sys.argv) > 1 else ""
+SCRIPT = os.path.join(SOURCES, "examples/attestation/verify-with-tpm2-tools.sh")
+# What ashlar verify says first, and whether tpm2-tools alone take it: they know no references.
+REFUSED = {"old": ("nonce", False), "other-host": ("host key", False),
+           "other-guest": ("reference", True), "empty-pcr": ("guest PCRs", False),
+           "extended-pcr": ("guest log", False)}
+
+
+class EvidenceTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="ashlar-evidence-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        bundles.make(ASHLAR, cls.folder)
+
+    def verify(self, name: str, *options: str) -> tuple:
+        done = subprocess.run(
+            [ASHLAR, "verify", f"{name}.bundle", "--reference", "reference", "--nonce",
+             bundles.NONCE.hex(), "--json", *options], cwd=self.folder, capture_output=True,
+            check=False, timeout=60)
+        return done.returncode, json.loads(done.stdout)
+
+    def by_tpm2_tools(self, name: str) -> subprocess.CompletedProcess:
+        return subprocess.run([SCRIPT, f"{name}.bundle", bundles.NONCE.hex(),
+                               "reference/host-ak.pem"], cwd=self.folder, capture_output=True,
+                              text=True, check=False, timeout=60)
+
+    def test_a_true_bundle_is_believed_by_both(self):
+        for name in ("web", "rebuilt"):
+            status, said = self.verify(name)
+            self.assertEqual((status, said["ok"]), (0, True), said)
+            self.assertEqual(said["guest"]["name"], "web-1")
+            done = self.by_tpm2_tools(name)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_each_attack_is_refused_for_its_reason(self):
+        for name, (link, taken) in REFUSED.items():
+            status, said = self.verify(name)
+            first = next(one for one in said["links"] if one["state"] == "failed")
+            self.assertEqual((status, said["ok"], first["name"]), (1, False, link), name)
+            done = self.by_tpm2_tools(name)
+            self.assertEqual(done.returncode, 0 if taken else 1, name + done.stdout + done.stderr)
+
+    def test_a_rebuilt_guest_is_told_from_the_one_seen_before(self):
+        _, said = self.verify("web")
+        record = said["guest"]["record"]
+        self.assertEqual(self.verify("web", "--record", record)[0], 0)
+        status, said = self.verify("rebuilt", "--record", record)
+        self.assertEqual(status, 1)
+        self.assertIn("built anew", said["links"][-1]["reason"])
+
+    def test_wrong_usage_is_neither_good_nor_bad_evidence(self):
+        good = {"--reference": "reference", "--nonce": bundles.NONCE.hex()}
+        for wrong in ({"--nonce": "12"}, {"--reference": "/nonexistent"}, {"--record": "x"}):
+            options = [word for pair in {**good, **wrong}.items() for word in pair]
+            done = subprocess.run([ASHLAR, "verify", "web.bundle", *options], cwd=self.folder,
+                                  capture_output=True, check=False, timeout=60)
+            self.assertEqual(done.returncode, 2, wrong)
+
+
+if __name__ == "__main__":
+    if not (shutil.which("swtpm") and shutil.which("tpm2_checkquote")):
+        sys.exit(77)
+    unittest.main()
