@@ -37,6 +37,9 @@ const char* to_string(Trust trust) {
 
 Trust trust(x509_st* signer, stack_st_X509* others, const Certificate& anchor,
             const std::vector<measure::Sha256>& revoked) {
+  // Named itself, it needs nobody's word: certificates that come along could only spoil the chain.
+  if (X509_cmp(signer, anchor.handle()) == 0)
+    others = nullptr;
   const Store store(X509_STORE_new());
   const StoreContext context(X509_STORE_CTX_new());
   if (!store || !context || X509_STORE_add_cert(store.get(), anchor.handle()) != 1 ||

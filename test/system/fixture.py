@@ -145,7 +145,7 @@ for d in $(xenstore-list $rings 2>/dev/null); do
     xenstore-read /local/domain/$d/name >/dev/null 2>&1 || echo "$d is gone"
 done | wc -l | sed 's/^/vchan nodes: /'
 echo "builders: $(pidof ashlar-builder | wc -w)"
-echo "builder's children: $(pidof ashlar-inspector ashlar-constructor | wc -w)"
+echo "builder's children: $(pidof ashlar-inspector ashlar-verifier ashlar-constructor | wc -w)"
 """
 
 
