@@ -173,6 +173,13 @@ std::vector<std::string> Policy::image_signers(std::string_view image) const {
   return names;
 }
 
+std::vector<Policy::ReleaseState> Policy::releases() const {
+  std::vector<ReleaseState> states;
+  for (const Release& release : impl_->model.releases)
+    states.push_back({release.name, release.sequence});
+  return states;
+}
+
 Signers Policy::signers() const {
   Signers signers;
   std::vector<Word> words;

@@ -28,6 +28,7 @@ struct Freed {
 };
 
 using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;
+using BioChain = std::unique_ptr<BIO, Freed<BIO_free_all>>;
 using Cms = std::unique_ptr<CMS_ContentInfo, Freed<CMS_ContentInfo_free>>;
 using Pkcs7 = std::unique_ptr<PKCS7, Freed<PKCS7_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;

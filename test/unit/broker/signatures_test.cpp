@@ -64,6 +64,15 @@ void age(Scene& scene, const Supervisor& supervisor) {
   scene.restart();
 }
 
+/// Release "acme" with this manifest.
+std::string release_policy(const char* manifest) {
+  return open_policy() +
+         fmt::format("[[certificate]]\nname = \"vendor\"\npem = '''\n{}'''\n"
+                     "[[release]]\nname = \"acme\"\nsigned_by = [\"vendor\"]\nmin_sequence = 1\n"
+                     "[[manifest]]\npem = '''\n{}'''\n",
+                     vendor_certificate, manifest);
+}
+
 } // namespace
 
 TEST_CASE("signatures: a kernel is verified before it is inspected, and then built") {
@@ -219,4 +228,23 @@ TEST_CASE("revocation: a guest does not start again from an image that was taken
   scene.settle();
   CHECK(scene.world.domains.empty());
   CHECK(scene.world.count("construct") == 1);
+}
+
+TEST_CASE("signatures: a reload does not take a release back to an older manifest") {
+  Scene scene(release_policy(vendor_manifest_6));
+  Client client(scene);
+  client.hello();
+  ipc::Request reload = ashlar_v1_Request_init_zero;
+  reload.which_verb = ashlar_v1_Request_policy_reload_tag;
+  scene.set_policy(release_policy(vendor_manifest_7));
+  CHECK(done(client.call(reload)));
+  scene.set_policy(release_policy(vendor_manifest_6));
+  const ipc::Response answer = client.call(reload);
+  CHECK(outcome(answer) == "invalid");
+  CHECK(std::string(answer.part.failure.check).find("from sequence 7 to 6") != std::string::npos);
+  // A builder that starts takes what is there: it is how to go back on purpose.
+  scene.restart();
+  Client after(scene);
+  after.hello();
+  CHECK(done(after.call(reload)));
 }

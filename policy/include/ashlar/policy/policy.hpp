@@ -133,6 +133,12 @@ public:
   /// images known by digests.
   [[nodiscard]] std::vector<std::string> image_signers(std::string_view image) const;
   [[nodiscard]] Signers signers() const;
+  /// The sequence number of each release's manifest; 0: it has none.
+  struct ReleaseState {
+    std::string name;
+    std::uint64_t sequence = 0;
+  };
+  [[nodiscard]] std::vector<ReleaseState> releases() const;
 
   /// SHA-256 over the files (name, length, text), 64 hexadecimal digits: part of every record.
   [[nodiscard]] const std::string& digest() const;
