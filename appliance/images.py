@@ -85,6 +85,7 @@ TOOLSTACK_COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=1"
 # Where the programs of the build directory go.
 PROGRAMS = {
     "builder/inspector/ashlar-inspector": "/usr/libexec/ashlar/ashlar-inspector",
+    "builder/inspector/ashlar-verifier": "/usr/libexec/ashlar/ashlar-verifier",
     "builder/constructor/ashlar-constructor": "/usr/libexec/ashlar/ashlar-constructor",
     "builder/broker/ashlar-builder": "/usr/sbin/ashlar-builder",
 }

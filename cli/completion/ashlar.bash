@@ -10,10 +10,12 @@ _ashlar_domains() {
 _ashlar_policy() {
   local word=$1 flags=$2
   if [[ ${COMP_WORDS[COMP_CWORD - 1]} == policy ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "show reload check explain test hash $flags" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "show reload check explain test hash sign $flags" -- "$word")
   elif [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$flags --strict --as --request --verb --owner --image --size --name --type
-      --kernel --initrd --cmdline --vcpus --memory --maxmem" -- "$word")
+      --kernel --initrd --cmdline --vcpus --memory --maxmem --key --certificate --detached --toml" -- "$word")
+  elif [[ " ${COMP_WORDS[*]} " == *" policy sign "* ]]; then
+    mapfile -t COMPREPLY < <(compgen -f -- "$word")
   else
     mapfile -t COMPREPLY < <(compgen -d -- "$word")
   fi
@@ -33,7 +35,7 @@ _ashlar() {
   done
 
   case $previous in
-  --kernel | --initrd | --request | --image) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+  --kernel | --initrd | --request | --image | --key | --certificate) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
   -o | --output | --cel | --config | --manifest | --known) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
   --policy | --reference) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
   --profile) mapfile -t COMPREPLY < <(compgen -W "uapi grub pv-grub" -- "$word"); return ;;

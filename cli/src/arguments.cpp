@@ -187,6 +187,24 @@ void add_policy_files(CLI::App& policy, Arguments& into, Texts& texts) {
                   "ashlar policy hash /etc/ashlar/policy.d");
 }
 
+void add_policy_sign(CLI::App& policy, Arguments& into) {
+  CLI::App* const sign =
+      add_verb(policy, "sign", "Sign a release manifest, or an image, for policy files",
+               "ashlar policy sign release.toml --key k.pem --certificate c.pem --toml\n         "
+               "ashlar policy sign initrd.img --detached --key k.pem --certificate c.pem");
+  on_selected(sign, into, Verb::policy_sign);
+  sign->add_option("file", into.signing.file, "the manifest, or with --detached the image")
+      ->required();
+  sign->add_option("--key", into.signing.key, "the private key, as a PEM file without passphrase")
+      ->required();
+  sign->add_option("--certificate", into.signing.certificate, "its certificate, as a PEM file")
+      ->required();
+  CLI::Option* const detached = sign->add_flag("--detached", into.signing.detached,
+                                               "sign an image: print the signature alone");
+  sign->add_flag("--toml", into.signing.toml, "print a [[manifest]] for a policy file")
+      ->excludes(detached);
+}
+
 void add_policy(CLI::App& app, Arguments& into, Texts& texts) {
   CLI::App* const policy =
       add_verb(app, "policy", "The builder's policy, and tools for policy files",
@@ -197,6 +215,7 @@ void add_policy(CLI::App& app, Arguments& into, Texts& texts) {
   on_selected(add_verb(*policy, "reload", "Read the policy files again", "ashlar policy reload"),
               into, Verb::policy_reload);
   add_policy_files(*policy, into, texts);
+  add_policy_sign(*policy, into);
 }
 
 void add_upload(CLI::App& app, Arguments& into) {

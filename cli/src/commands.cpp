@@ -236,6 +236,8 @@ Outcome<Answer> run(const Arguments& arguments) {
     return policy_test(arguments);
   case Verb::policy_hash:
     return policy_hash(arguments);
+  case Verb::policy_sign:
+    return policy_sign(arguments);
   case Verb::image_inspect:
     return image_inspect(arguments);
   case Verb::measure:

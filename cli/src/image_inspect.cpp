@@ -12,6 +12,37 @@ namespace ashlar::cli {
 
 namespace {
 
+/// The image's signatures, or why it can have none.
+using Signatures = Result<signature::ImageSignatures>;
+
+std::string text_of(const Signatures& signatures) {
+  if (!signatures)
+    return fmt::format("signatures: none ({})\n", signatures.error().why);
+  std::string text = fmt::format("authenticode sha256: {}\n", to_hex(signatures->digest));
+  if (signatures->found.empty())
+    text += "signatures: none\n";
+  for (const signature::FoundSignature& found : signatures->found)
+    text += fmt::format("signature: {}\n",
+                        found.valid
+                            ? fmt::format("by \"{}\", issued by \"{}\", certificate {}",
+                                          found.subject, found.issuer, to_hex(found.fingerprint))
+                            : "not valid: " + found.why);
+  return text;
+}
+
+nlohmann::ordered_json json_of(const Signatures& signatures) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  if (!signatures)
+    return list;
+  for (const signature::FoundSignature& found : signatures->found)
+    list.push_back({{"valid", found.valid},
+                    {"why", found.why},
+                    {"subject", found.subject},
+                    {"issuer", found.issuer},
+                    {"certificate", to_hex(found.fingerprint)}});
+  return list;
+}
+
 std::string text_of(const ImageFile& image, const inspector::Description& description) {
   std::string boots = description.pv ? "pv" : "";
   if (description.pvh)
@@ -48,8 +79,13 @@ Outcome<Answer> image_inspect(const Arguments& arguments) {
   const std::string program = TRY(find_inspector());
   const ImageFile image = TRY(sealed_copy(arguments.image_file, inspector::max_image_bytes));
   const inspector::Description description = TRY(run_inspector(program, image));
-  return Answer(arguments.json ? json_text(json_of(image, description)) + "\n"
-                               : text_of(image, description));
+  const Signatures signatures = run_verifier(TRY(find_verifier()), image, {});
+  if (!arguments.json)
+    return Answer(text_of(image, description) + text_of(signatures));
+  nlohmann::ordered_json json = json_of(image, description);
+  json["authenticode_sha256"] = signatures ? to_hex(signatures->digest) : "";
+  json["signatures"] = json_of(signatures);
+  return Answer(json_text(json) + "\n");
 }
 
 } // namespace ashlar::cli

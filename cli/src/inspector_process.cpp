@@ -23,12 +23,11 @@ namespace ashlar::cli {
 
 namespace {
 
-constexpr const char* program_name = "ashlar-inspector";
 // Above every descriptor number of the inspector's contract, so that copies do not overwrite each
 // other while they are put in place.
 constexpr int staging_fd = 64;
 constexpr int first_child_fd = 3;
-const std::string doing = "inspecting the kernel image";
+const std::string doing = "inspecting the image";
 
 /// What posix_spawn does to a child's descriptors.
 struct FileActions {
@@ -92,10 +91,10 @@ Result<Child> start(const std::string& program, const std::vector<int>& descript
 }
 
 /// All that the child writes until it closes its end, at most one byte more than a report may have.
-Result<std::vector<std::byte>> read_report(int fd) {
+Result<std::vector<std::byte>> read_report(int fd, std::size_t limit) {
   const auto deadline =
       std::chrono::steady_clock::now() + std::chrono::seconds(inspector::max_wall_seconds);
-  std::vector<std::byte> report(inspector::max_report_bytes + 1);
+  std::vector<std::byte> report(limit + 1);
   std::size_t filled = 0;
   while (filled < report.size()) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -130,9 +129,22 @@ Status check_ending(int status) {
                              how));
 }
 
-} // namespace
+/// Runs a sandboxed program over an image and one more file, and gives what it reports.
+Result<std::vector<std::byte>> report_of(const std::string& program, const ImageFile& image,
+                                         int other, std::size_t limit) {
+  int ends[2] = {-1, -1};
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return errno_failure("creating a pipe for the report of " + program);
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  Child child = TRY(start(program, {image.fd.value(), other, write_end.value()}));
+  write_end.reset(); // the child's copy is then the last one, and its end the end of the report
+  std::vector<std::byte> bytes = TRY(read_report(read_end.value(), limit));
+  TRY(check_ending(child.wait()));
+  return bytes;
+}
 
-Result<std::string> find_inspector() {
+Result<std::string> find_program(const char* program_name) {
   namespace fs = std::filesystem;
   std::vector<fs::path> places;
   std::error_code ignored;
@@ -146,23 +158,38 @@ Result<std::string> find_inspector() {
   for (const fs::path& place : places)
     if (access((place / program_name).c_str(), X_OK) == 0)
       return (place / program_name).string();
-  return failure(ErrorCode::not_found, "looking for ashlar-inspector",
+  return failure(ErrorCode::not_found, fmt::format("looking for {}", program_name),
                  "it is not in " + places.back().string() +
                      "; set ASHLAR_LIBEXEC to its directory");
 }
 
+} // namespace
+
+Result<std::string> find_inspector() {
+  return find_program("ashlar-inspector");
+}
+
+Result<std::string> find_verifier() {
+  return find_program("ashlar-verifier");
+}
+
 Result<inspector::Description> run_inspector(const std::string& program, const ImageFile& image) {
   const UniqueFd plain = TRY(create_memory_file("ashlar-plain-kernel"));
-  int ends[2] = {-1, -1};
-  if (pipe2(ends, O_CLOEXEC) != 0)
-    return errno_failure("creating a pipe for the inspector's report");
-  const UniqueFd read_end(ends[0]);
-  UniqueFd write_end(ends[1]);
-  Child child = TRY(start(program, {image.fd.value(), plain.value(), write_end.value()}));
-  write_end.reset(); // the child's copy is then the last one, and its end the end of the report
-  const std::vector<std::byte> bytes = TRY(read_report(read_end.value()));
-  TRY(check_ending(child.wait()));
+  const std::vector<std::byte> bytes =
+      TRY(report_of(program, image, plain.value(), inspector::max_report_bytes));
   const inspector::Report report = TRY(inspector::decode_report(bytes));
+  return report.outcome;
+}
+
+Result<signature::ImageSignatures> run_verifier(const std::string& program, const ImageFile& image,
+                                                const signature::Anchors& anchors) {
+  const UniqueFd certificates = TRY(create_memory_file("ashlar-certificates"));
+  TRY(write_all(certificates.value(), inspector::encode(anchors), "the certificates"));
+  TRY(seal(certificates.value(), "the certificates"));
+  const std::vector<std::byte> bytes =
+      TRY(report_of(program, image, certificates.value(), inspector::max_signature_report_bytes));
+  const inspector::SignatureReport report =
+      TRY(inspector::decode_signature_report(bytes, anchors.certificates.size()));
   return report.outcome;
 }
 

@@ -9,7 +9,9 @@
 #include "ashlar/cli/commands.hpp"
 #include "ashlar/cli/format.hpp"
 #include "ashlar/cli/image_file.hpp"
+#include "ashlar/cli/inspector_process.hpp"
 #include "ashlar/cli/policy_files.hpp"
+#include "ashlar/inspector/limits.hpp"
 #include "ashlar/request/configuration.hpp"
 
 namespace ashlar::cli {
@@ -24,9 +26,8 @@ std::unexpected<Problem> wrong_usage(std::string doing, std::string why) {
 Outcome<policy::ImageFacts> image_facts(const std::string& text) {
   const Result<ImageFile> image = find_image(text);
   if (!image)
-    return std::unexpected(image.error().code == ErrorCode::invalid
-                               ? Problem::usage(image.error())
-                               : Problem(image.error()));
+    return std::unexpected(image.error().code == ErrorCode::invalid ? Problem::usage(image.error())
+                                                                    : Problem(image.error()));
   return policy::ImageFacts{image->path, image->size, image->digests, !image->fd};
 }
 
@@ -51,6 +52,30 @@ Outcome<policy::GuestFacts> guest_facts(const Arguments& arguments) {
   for (const std::string& initrd : guest.initrds)
     facts.initrds.push_back(TRY(image_facts(initrd)));
   return facts;
+}
+
+/// Who has signed the kernel, in the policy's names; nothing when its bytes are not at hand.
+Outcome<std::optional<std::vector<std::string>>> signers_of(const policy::Policy& policy,
+                                                            const policy::ImageFacts& kernel) {
+  if (kernel.claimed)
+    return std::nullopt;
+  const policy::Signers signers = policy.signers();
+  const ImageFile image = TRY(sealed_copy(kernel.label, inspector::max_image_bytes));
+  const auto found = run_verifier(TRY(find_verifier()), image, signers.anchors);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; found && i < signers.names.size(); ++i)
+    if (found->trust[i] == signature::Trust::trusted)
+      names.push_back(signers.names[i]);
+  return names;
+}
+
+/// As a builder decides: signatures are looked at where a rule asks for them.
+Outcome<policy::Decision> decision_of(const policy::Policy& policy, policy::Request& request) {
+  policy::Decision decision = policy.decide(request);
+  if (!decision.unverified)
+    return decision;
+  request.guest->kernel.signers = TRY(signers_of(policy, request.guest->kernel));
+  return policy.decide(request);
 }
 
 Outcome<policy::UploadFacts> upload_facts(const Question& question) {
@@ -108,6 +133,11 @@ std::string facts_text(const policy::Request& request) {
   const policy::GuestFacts& guest = *request.guest;
   std::string text = fmt::format("kernel {} ({})\n", to_hex(guest.kernel.digests.sha256),
                                  printable(guest.kernel.label));
+  if (guest.kernel.signers)
+    text += fmt::format("kernel signed by: {}\n",
+                        guest.kernel.signers->empty()
+                            ? "no certificate of the policy"
+                            : fmt::format("{}", fmt::join(*guest.kernel.signers, ", ")));
   for (const policy::ImageFacts& initrd : guest.initrds)
     text += fmt::format("initrd {} ({})\n", to_hex(initrd.digests.sha256), printable(initrd.label));
   return text;
@@ -158,8 +188,8 @@ nlohmann::ordered_json json_of(const Explanation& one) {
 
 Outcome<Answer> policy_explain(const Arguments& arguments) {
   const policy::Policy policy = TRY(load_policy(arguments.directory));
-  const policy::Request request = TRY(request_of(policy, arguments));
-  const policy::Decision decision = policy.decide(request);
+  policy::Request request = TRY(request_of(policy, arguments));
+  const policy::Decision decision = TRY(decision_of(policy, request));
   const Explanation one{arguments, request, decision,
                         policy.declared().rules.size() - decision.trace.size()};
   return Answer(arguments.json ? json_text(json_of(one)) + "\n" : text_of(one),

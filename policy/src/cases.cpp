@@ -126,6 +126,8 @@ private:
     if (const auto declared = policy_.image_digest(word.text))
       return *declared;
     measure::Sha256 result{};
+    if (!policy_.image_signers(word.text).empty())
+      return result; // known by its signature: any digest will do
     const auto bytes = from_hex(word.text);
     if (bytes && bytes->size() == 1)
       result.fill(bytes->front());
@@ -176,10 +178,33 @@ private:
     if (const auto vtpm = fields_.word("vtpm", vtpm_words))
       configuration.vtpm = *measure::vtpm_from_text(vtpm->text);
     facts.command_line = command_line();
-    facts.kernel = image(fields_.text("kernel"), "kernel");
+    const auto kernel = fields_.text("kernel");
+    facts.kernel = image(kernel, "kernel");
+    facts.kernel.signers = signers(kernel);
     for (const Word& initrd : fields_.texts("initrds").value_or(std::vector<Word>()))
       facts.initrds.push_back(image(initrd, "initrd"));
     return facts;
+  }
+
+  /// Who has signed the kernel inside. Not said: if it is an image that is known by that, the
+  /// first that may have.
+  std::vector<std::string> signers(const std::optional<Word>& kernel) {
+    std::vector<std::string> names;
+    const auto written = fields_.texts("signers");
+    if (!written) {
+      const auto may = kernel ? policy_.image_signers(kernel->text) : std::vector<std::string>();
+      names.assign(may.begin(), may.begin() + (may.empty() ? 0 : 1));
+      return names;
+    }
+    const auto declared = policy_.declared().certificates;
+    for (const Word& word : *written) {
+      if (std::ranges::find(declared, word.text) == declared.end())
+        fields_.error(word.where, fmt::format("the policy has no certificate \"{}\": correct the "
+                                              "name",
+                                              word.text));
+      names.push_back(word.text);
+    }
+    return names;
   }
 
   UploadFacts upload() {

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/signature/limits.hpp"
+
 namespace ashlar::policy {
 
 namespace {
@@ -31,6 +33,49 @@ void check_identities(const Model& model, Findings& findings) {
                               all[i].name, all[j].name, all[j].where.text()));
         break;
       }
+}
+
+void check_signers(const Model& model, const std::vector<Word>& names, Findings& findings) {
+  for (const Word& word : names)
+    if (model.certificate(word.text) == nullptr)
+      add_error(
+          findings, word.where,
+          fmt::format("no [[certificate]] is named \"{}\": declare it, or correct the name in "
+                      "\"signed_by\"",
+                      word.text));
+}
+
+void check_declarations(const Model& model, Findings& findings) {
+  for (const Image& image : model.images) {
+    check_signers(model, image.signed_by, findings);
+    if (image.release && model.release(image.release->text) == nullptr)
+      add_error(findings, image.release->where,
+                fmt::format("no [[release]] is named \"{}\": declare it, or correct the name",
+                            image.release->text));
+  }
+  for (const Release& release : model.releases)
+    check_signers(model, release.signed_by, findings);
+  if (model.certificates.size() > signature::max_certificates)
+    add_error(findings, model.certificates.back().where,
+              fmt::format("the policy has more than {} certificates: delete some",
+                          signature::max_certificates));
+  if (model.revoked_certificates.size() > signature::max_revoked_certificates)
+    add_error(findings, model.revoked_certificates.back().where,
+              fmt::format("the policy revokes more than {} certificates: delete those whose issuer "
+                          "is not named any more",
+                          signature::max_revoked_certificates));
+}
+
+/// Whether such an image may be denied is known only when its bytes are there.
+void check_denied_uploads(const Model& model, const Rule& rule, Findings& findings) {
+  if (rule.allow || !rule.upload || !rule.upload->images)
+    return;
+  for (const Word& word : rule.upload->images->words)
+    if (const Image* image = model.image(word.text); image != nullptr && image->signed_inside())
+      add_error(findings, word.where,
+                fmt::format("image \"{}\" is known by a signature inside it, which nobody has seen "
+                            "before the upload: deny \"create\" instead",
+                            word.text));
 }
 
 void check_images(const Model& model, const std::optional<Choice>& choice, std::string_view key,
@@ -66,15 +111,19 @@ void check_rule(const Model& model, const Rule& rule, Findings& findings) {
   }
   if (rule.upload)
     check_images(model, rule.upload->images, "images", std::nullopt, findings);
+  check_denied_uploads(model, rule, findings);
 }
 
 } // namespace
 
 void check_references(const Model& model, Findings& findings) {
   check_names(model.images, "image", findings);
+  check_names(model.certificates, "certificate", findings);
+  check_names(model.releases, "release", findings);
   check_names(model.requesters, "requester", findings);
   check_names(model.rules, "rule", findings);
   check_identities(model, findings);
+  check_declarations(model, findings);
   for (const Rule& rule : model.rules)
     check_rule(model, rule, findings);
 }

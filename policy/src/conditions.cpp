@@ -19,6 +19,8 @@ class Conditions {
 public:
   explicit Conditions(Match& match) : match_(match) {}
 
+  void leave_open() { match_.unverified = true; }
+
   template <typename Why>
   void expect(bool holds, Why why) {
     if (holds)
@@ -46,11 +48,38 @@ bool digest_among(const Model& model, const Choice& choice, const measure::Sha25
          });
 }
 
+bool signed_inside(const Model& model, const Word& word) {
+  const Image* image = model.image(word.text);
+  return image != nullptr && image->signed_inside();
+}
+
+bool any_signed_inside(const Model& model, const Choice& choice) {
+  return std::ranges::any_of(choice.words,
+                             [&](const Word& word) { return signed_inside(model, word); });
+}
+
+/// Has one of the certificates of the named images signed the kernel?
+bool signer_among(const Model& model, const Choice& kernels,
+                  const std::vector<std::string>& signers) {
+  return std::ranges::any_of(kernels.words, [&](const Word& word) {
+    return signed_inside(model, word) &&
+           std::ranges::any_of(model.image(word.text)->signed_by, [&](const Word& certificate) {
+             return std::ranges::find(signers, certificate.text) != signers.end();
+           });
+  });
+}
+
 void check_kernel(const Model& model, const Choice& kernels, const GuestFacts& guest,
                   Conditions& conditions) {
-  conditions.expect(digest_among(model, kernels, guest.kernel.digests.sha256), [&] {
-    return fmt::format("the kernel's sha256 {} is none of its kernels",
-                       to_hex(guest.kernel.digests.sha256));
+  const auto& signers = guest.kernel.signers;
+  const bool by_signature = any_signed_inside(model, kernels);
+  const bool listed = digest_among(model, kernels, guest.kernel.digests.sha256);
+  if (!listed && by_signature && !signers)
+    return conditions.leave_open();
+  conditions.expect(listed || (by_signature && signer_among(model, kernels, *signers)), [&] {
+    return fmt::format("the kernel's sha256 {} is none of its kernels{}",
+                       to_hex(guest.kernel.digests.sha256),
+                       by_signature ? ", nor is it signed by one of their certificates" : "");
   });
 }
 
@@ -181,10 +210,12 @@ void check_guest(const Model& model, const Rule& rule, const GuestFacts& guest,
 
 void check_upload(const Model& model, const UploadConditions& wanted, const UploadFacts& upload,
                   Conditions& conditions) {
+  // A signature is looked at when the bytes are there and a guest is to be built from them.
   if (wanted.images)
-    conditions.expect(digest_among(model, *wanted.images, upload.sha256), [&] {
-      return fmt::format("the sha256 {} is none of its images", to_hex(upload.sha256));
-    });
+    conditions.expect(
+        digest_among(model, *wanted.images, upload.sha256) ||
+            any_signed_inside(model, *wanted.images),
+        [&] { return fmt::format("the sha256 {} is none of its images", to_hex(upload.sha256)); });
   if (wanted.max_mib)
     conditions.expect(upload.size <= *wanted.max_mib << 20, [&] {
       return fmt::format("{} bytes are above its max_mib of {} ({} bytes)", upload.size,
@@ -214,6 +245,7 @@ Match evaluate(const Model& model, const Rule& rule, std::string_view requester,
                const Request& request) {
   Match match{.for_requester = contains(rule.requesters, requester),
               .for_verb = contains(rule.verbs, to_string(request.verb)),
+              .unverified = false,
               .satisfied = 0,
               .failed = {}};
   Conditions conditions(match);

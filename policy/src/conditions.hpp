@@ -9,10 +9,13 @@
 
 namespace ashlar::policy {
 
-/// How a request fared against a rule. The rule matches when nothing failed.
+/// How a request fared against a rule. The rule matches when nothing failed or is unverified.
 struct Match {
   bool for_requester = false;
   bool for_verb = false;
+  /// The kernel may be one that the rule knows by a signature inside it, and whether it is so
+  /// signed is not among the facts: neither satisfied nor failed.
+  bool unverified = false;
   unsigned satisfied = 0;          // conditions that hold, requester and verb among them
   std::vector<std::string> failed; // each completes "the rule would match, but …"
 };

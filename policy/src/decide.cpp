@@ -22,6 +22,7 @@ std::string describe(const Peer& peer) {
 
 Decision denial(const Requester* requester, std::string reason) {
   return {.allowed = false,
+          .unverified = false,
           .requester = requester == nullptr ? std::string() : requester->name,
           .rule = {},
           .where = {},
@@ -72,10 +73,43 @@ bool facts_missing(const Request& request) {
          (request.verb == Verb::upload && !request.upload);
 }
 
+constexpr std::string_view unverified_kernel =
+    "it depends on who has signed the kernel, and nobody has looked at its signatures";
+
 RuleTrace trace_of(const Rule& rule, const Match& match) {
   return {.rule = rule.name,
           .where = rule.where,
-          .failed_condition = fmt::format("{}", fmt::join(match.failed, ", and "))};
+          .failed_condition = match.failed.empty() && match.unverified
+                                  ? std::string(unverified_kernel)
+                                  : fmt::format("{}", fmt::join(match.failed, ", and "))};
+}
+
+/// An image that the policy takes back, whatever its rules say.
+struct RevokedImage {
+  const Revoked* entry = nullptr;
+  std::string what; // "the kernel", "initrd 2", "the image"
+};
+
+RevokedImage revoked_image(const Model& model, const Request& request) {
+  if (request.upload)
+    return {model.revoked_image(request.upload->sha256), "the image"};
+  if (!request.guest)
+    return {};
+  if (const Revoked* kernel = model.revoked_image(request.guest->kernel.digests.sha256))
+    return {kernel, "the kernel"};
+  for (std::size_t i = 0; i < request.guest->initrds.size(); ++i)
+    if (const Revoked* entry = model.revoked_image(request.guest->initrds[i].digests.sha256))
+      return {entry, fmt::format("initrd {}", i + 1)};
+  return {};
+}
+
+Decision revocation(const Requester& requester, const RevokedImage& image) {
+  Decision decision =
+      denial(&requester, fmt::format("the policy revokes {} with the sha256 {}{}{}", image.what,
+                                     to_hex(image.entry->sha256),
+                                     image.entry->reason.empty() ? "" : ": ", image.entry->reason));
+  decision.where = image.entry->where;
+  return decision;
 }
 
 } // namespace
@@ -90,11 +124,20 @@ Decision decide(const Model& model, const Request& request) {
   if (facts_missing(request))
     return denial(requester,
                   fmt::format("the request to {} does not say what", to_string(request.verb)));
+  if (const RevokedImage revoked = revoked_image(model, request); revoked.entry != nullptr)
+    return revocation(*requester, revoked);
   Decision decision = denial(requester, {});
   Nearest nearest;
   for (const Rule& rule : model.rules) {
     const Match match = evaluate(model, rule, requester->name, request);
     decision.trace.push_back(trace_of(rule, match));
+    if (match.failed.empty() && match.unverified) {
+      decision.unverified = true;
+      decision.where = rule.where;
+      decision.reason = fmt::format("this is not decided: rule \"{}\" comes first, and {}",
+                                    rule.name, unverified_kernel);
+      return decision;
+    }
     if (match.failed.empty()) {
       decision.allowed = rule.allow;
       decision.rule = rule.name;

@@ -159,6 +159,68 @@ std::optional<Choice> Fields::choice(std::string_view key) {
   return std::nullopt;
 }
 
+std::optional<Word> Fields::checked_block(const Node& node, std::string_view key) {
+  if (node.text.size() > max_block_bytes) {
+    error(node.where, fmt::format("the text in \"{}\" has {} bytes, above the limit of {}", key,
+                                  node.text.size(), max_block_bytes));
+    return std::nullopt;
+  }
+  const auto fits = [](char c) { return (c >= ' ' && c <= '~') || c == '\n' || c == '\r'; };
+  if (!std::ranges::all_of(node.text, fits)) {
+    error(node.where,
+          fmt::format("\"{}\" holds a byte that is not printable ASCII: remove it", key));
+    return std::nullopt;
+  }
+  return Word{.text = node.text, .where = node.where};
+}
+
+std::optional<Word> Fields::block(std::string_view key) {
+  const Node* node = value(key, Node::Kind::text);
+  return node == nullptr ? std::nullopt : checked_block(*node, key);
+}
+
+std::vector<Word> Fields::blocks(std::string_view key) {
+  const Entry* found = entry(key);
+  std::vector<Word> texts;
+  if (found == nullptr)
+    return texts;
+  const bool list = found->value.kind == Node::Kind::list;
+  const std::span<const Node> nodes =
+      list ? std::span(found->value.items) : std::span(&found->value, 1);
+  for (const Node& node : nodes) {
+    if (node.kind != Node::Kind::text)
+      error(found->where,
+            fmt::format("\"{}\" in {} holds {}: write a string or an array of strings", key, what_,
+                        to_string(node.kind)));
+    else if (auto text = checked_block(node, key))
+      texts.push_back(std::move(*text));
+  }
+  if (list && nodes.empty())
+    error(found->where,
+          fmt::format("\"{}\" in {} is empty: list something, or delete it", key, what_));
+  return texts;
+}
+
+std::vector<Fields::Digest> Fields::digests(std::string_view key) {
+  std::vector<Digest> all;
+  const auto list = texts(key);
+  if (!list)
+    return all;
+  if (const Node& node = entry(key)->value; node.kind == Node::Kind::list && node.items.empty())
+    error(entry(key)->where, fmt::format("\"{}\" is empty: write at least one digest", key));
+  for (const Word& text : *list) {
+    const auto digest =
+        measure::sha256_from_hex(text.text, fmt::format("\"{}\" in {}", key, what_));
+    if (!digest)
+      error(text.where, digest.error().message());
+    else if (std::ranges::find(all, *digest, &Digest::sha256) != all.end())
+      error(text.where, fmt::format("this digest is twice in \"{}\": delete one", key));
+    else
+      all.push_back({*digest, text.where});
+  }
+  return all;
+}
+
 const Node* Fields::table(std::string_view key) {
   return value(key, Node::Kind::table);
 }

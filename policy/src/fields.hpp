@@ -45,6 +45,16 @@ public:
   [[nodiscard]] std::optional<std::vector<Word>> texts(std::string_view key);
   /// The string "any", or an array of strings without repetition.
   [[nodiscard]] std::optional<Choice> choice(std::string_view key);
+  /// A text of several lines and at most max_block_bytes, such as a PEM text.
+  [[nodiscard]] std::optional<Word> block(std::string_view key);
+  /// An array of such texts; a single one counts as an array of one.
+  [[nodiscard]] std::vector<Word> blocks(std::string_view key);
+  /// A list of digests of 64 hexadecimal digits; absent and empty give none.
+  struct Digest {
+    measure::Sha256 sha256{};
+    Location where;
+  };
+  [[nodiscard]] std::vector<Digest> digests(std::string_view key);
   /// A table below this one, such as [rule.guest].
   [[nodiscard]] const Node* table(std::string_view key);
 
@@ -56,6 +66,7 @@ public:
 
 private:
   const Node* value(std::string_view key, Node::Kind kind);
+  std::optional<Word> checked_block(const Node& node, std::string_view key);
   std::optional<Word> checked_word(const Node& node, std::string_view key);
   std::vector<Word> words_of(const Node& list, std::string_view key);
 
@@ -67,5 +78,7 @@ private:
 
 /// The longest string that a policy file may hold, in bytes: the longest command line.
 inline constexpr std::size_t max_word_bytes = 2047;
+/// The longest text of several lines: a signed manifest of some thousand images.
+inline constexpr std::size_t max_block_bytes = 256u << 10;
 
 } // namespace ashlar::policy

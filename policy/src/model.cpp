@@ -81,6 +81,29 @@ const Image* Model::image(std::string_view name) const {
   return find_named(images, name);
 }
 
+const Certificate* Model::certificate(std::string_view name) const {
+  return find_named(certificates, name);
+}
+
+const Release* Model::release(std::string_view name) const {
+  return find_named(releases, name);
+}
+
+const Revoked* Model::revoked_image(const measure::Sha256& sha256) const {
+  const auto found = std::ranges::find(revoked_images, sha256, &Revoked::sha256);
+  return found == revoked_images.end() ? nullptr : &*found;
+}
+
+signature::Anchors Model::anchors(const std::vector<Word>& names) const {
+  signature::Anchors anchors;
+  for (const Word& name : names)
+    if (const Certificate* named = certificate(name.text); named != nullptr)
+      anchors.certificates.push_back(named->x509);
+  for (const Revoked& revoked : revoked_certificates)
+    anchors.revoked.push_back(revoked.sha256);
+  return anchors;
+}
+
 const Requester* Model::requester(std::string_view name) const {
   return find_named(requesters, name);
 }

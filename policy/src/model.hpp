@@ -14,6 +14,8 @@
 #include "ashlar/measure/pcr_profile.hpp"
 #include "ashlar/policy/policy.hpp"
 #include "ashlar/policy/request.hpp"
+#include "ashlar/signature/certificate.hpp"
+#include "ashlar/signature/trust.hpp"
 
 namespace ashlar::policy {
 
@@ -38,12 +40,51 @@ struct Choice {
 
 enum class ImageKind { kernel, initrd };
 
-/// An [[image]]: a name for the bytes that have one of these digests.
+/// An [[image]]: a name for the bytes that have one of these digests, or that one of these has
+/// signed.
 struct Image {
   std::string name;
   Location where;
   ImageKind kind = ImageKind::kernel;
-  std::vector<measure::Sha256> sha256;
+  std::vector<measure::Sha256> sha256; // also those that come from a release or from signatures
+  std::vector<Word> signed_by;         // names of certificates
+  std::vector<Word> signatures;        // detached, PEM: the image is what they sign
+  std::optional<Word> release;         // it is any image of its kind in that release
+
+  /// Its signature is in the image itself, so that it has no digest to know it by.
+  [[nodiscard]] bool signed_inside() const { return !signed_by.empty() && signatures.empty(); }
+};
+
+/// A [[certificate]].
+struct Certificate {
+  std::string name;
+  Location where;
+  signature::Certificate x509;
+};
+
+/// A [[release]]: who may say what belongs to it, and what they said last.
+struct Release {
+  std::string name;
+  Location where;
+  std::vector<Word> signed_by;
+  std::uint64_t min_sequence = 0;
+  // From the manifest that counts; a sequence of 0: there is none.
+  std::uint64_t sequence = 0;
+  std::vector<measure::Sha256> kernels;
+  std::vector<measure::Sha256> initrds;
+};
+
+/// A [[manifest]]: a signed list of digests, which names its release itself.
+struct Manifest {
+  Location where;
+  std::string pem;
+};
+
+/// One digest of a [[revoked]] table.
+struct Revoked {
+  measure::Sha256 sha256{};
+  Location where;
+  std::string reason; // may be empty
 };
 
 struct DomainName {
@@ -114,12 +155,23 @@ struct Rule {
 
 struct Model {
   std::vector<Image> images;
+  std::vector<Certificate> certificates;
+  std::vector<Release> releases;
+  std::vector<Manifest> manifests;
+  std::vector<Revoked> revoked_images;
+  std::vector<Revoked> revoked_certificates; // their fingerprints
   std::vector<Requester> requesters;
   std::vector<Rule> rules;
 
-  /// The image or requester with this name, or nullptr.
+  /// What has this name, or nullptr.
   [[nodiscard]] const Image* image(std::string_view name) const;
+  [[nodiscard]] const Certificate* certificate(std::string_view name) const;
+  [[nodiscard]] const Release* release(std::string_view name) const;
   [[nodiscard]] const Requester* requester(std::string_view name) const;
+  /// The entry that revokes an image with this digest, or nullptr.
+  [[nodiscard]] const Revoked* revoked_image(const measure::Sha256& sha256) const;
+  /// The certificates with these names, and all that are revoked.
+  [[nodiscard]] signature::Anchors anchors(const std::vector<Word>& names) const;
   /// The first requester whose identity is that of `peer`, or nullptr.
   [[nodiscard]] const Requester* requester_of(const Peer& peer) const;
   /// A peer that is this requester and no other one: what its identity leaves open (the group of a

@@ -2,6 +2,7 @@
 #include "ashlar/policy/policy.hpp"
 
 #include <algorithm>
+#include <ctime>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include "document.hpp"
 #include "model.hpp"
 #include "read.hpp"
+#include "resolve.hpp"
 
 namespace ashlar::policy {
 
@@ -76,7 +78,8 @@ Model read_files(const std::vector<PolicyFile>& files, Findings& findings) {
   return model;
 }
 
-void check_model(const std::vector<PolicyFile>& files, const Model& model, Findings& findings) {
+void check_model(const std::vector<PolicyFile>& files, Model& model, std::int64_t now,
+                 Findings& findings) {
   // After a table that could not be read, every reference to it would look wrong as well.
   if (any_error(findings))
     return;
@@ -84,8 +87,11 @@ void check_model(const std::vector<PolicyFile>& files, const Model& model, Findi
     add_error(findings, {.file = files.front().name, .line = 0, .column = 0},
               "the policy has no [[rule]]: nothing would be allowed; write at least one");
   check_references(model, findings);
-  if (!any_error(findings))
-    lint(model, findings);
+  if (any_error(findings))
+    return;
+  resolve_signatures(model, findings);
+  lint_signatures(model, now, findings);
+  lint(model, findings);
 }
 
 } // namespace
@@ -101,13 +107,13 @@ Policy::Policy(Policy&&) noexcept = default;
 Policy& Policy::operator=(Policy&&) noexcept = default;
 Policy::~Policy() = default;
 
-Policy::Load Policy::load(const std::vector<PolicyFile>& files) {
+Policy::Load Policy::load(const std::vector<PolicyFile>& files, std::optional<std::int64_t> now) {
   Load load;
   if (!check_files(files, load.findings))
     return load;
   auto impl = std::make_unique<Impl>();
   impl->model = read_files(files, load.findings);
-  check_model(files, impl->model, load.findings);
+  check_model(files, impl->model, now.value_or(std::time(nullptr)), load.findings);
   auto digest = digest_of(files);
   if (!digest)
     add_error(load.findings, {}, digest.error().message());
@@ -141,6 +147,8 @@ Quota Policy::quota(std::string_view requester) const {
 Declared Policy::declared() const {
   Declared names;
   std::ranges::transform(impl_->model.images, std::back_inserter(names.images), &Image::name);
+  std::ranges::transform(impl_->model.certificates, std::back_inserter(names.certificates),
+                         &Certificate::name);
   std::ranges::transform(impl_->model.requesters, std::back_inserter(names.requesters),
                          &Requester::name);
   std::ranges::transform(impl_->model.rules, std::back_inserter(names.rules), &Rule::name);
@@ -156,6 +164,31 @@ std::optional<measure::Sha256> Policy::image_digest(std::string_view image) cons
   const Image* found = impl_->model.image(image);
   return found == nullptr || found->sha256.empty() ? std::nullopt
                                                    : std::optional(found->sha256.front());
+}
+
+std::vector<std::string> Policy::image_signers(std::string_view image) const {
+  std::vector<std::string> names;
+  if (const Image* found = impl_->model.image(image); found != nullptr && found->signed_inside())
+    std::ranges::transform(found->signed_by, std::back_inserter(names), &Word::text);
+  return names;
+}
+
+std::vector<Policy::ReleaseState> Policy::releases() const {
+  std::vector<ReleaseState> states;
+  for (const Release& release : impl_->model.releases)
+    states.push_back({release.name, release.sequence});
+  return states;
+}
+
+Signers Policy::signers() const {
+  Signers signers;
+  std::vector<Word> words;
+  for (const Certificate& certificate : impl_->model.certificates) {
+    signers.names.push_back(certificate.name);
+    words.push_back({certificate.name, certificate.where});
+  }
+  signers.anchors = impl_->model.anchors(words);
+  return signers;
 }
 
 const std::string& Policy::digest() const {

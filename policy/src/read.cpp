@@ -69,6 +69,14 @@ void read_document(const Node& document, Model& model, Findings& findings) {
     return;
   }
   read_tables(file, "image", findings, [&](const Fields& fields) { read_image(fields, model); });
+  read_tables(file, "certificate", findings,
+              [&](const Fields& fields) { read_certificate(fields, model); });
+  read_tables(file, "release", findings,
+              [&](const Fields& fields) { read_release(fields, model); });
+  read_tables(file, "manifest", findings,
+              [&](const Fields& fields) { read_manifest(fields, model); });
+  read_tables(file, "revoked", findings,
+              [&](const Fields& fields) { read_revoked(fields, model); });
   read_tables(file, "requester", findings,
               [&](const Fields& fields) { read_requester(fields, model); });
   read_tables(file, "rule", findings,

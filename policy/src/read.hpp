@@ -19,6 +19,8 @@ inline constexpr std::size_t max_rule_name_bytes = 127;
 /// The largest number of MiB that a limit or quota takes: 4 EiB, so that it fits in 64 bits as
 /// bytes.
 inline constexpr std::uint64_t max_mib_value = std::uint64_t{1} << 42;
+/// The largest sequence number of a release.
+inline constexpr std::uint64_t max_sequence = std::uint64_t{1} << 53;
 
 /// Adds what the top-level table of one file declares. After an error the model may be incomplete:
 /// check references only without one.
@@ -30,6 +32,10 @@ void read_tables(Fields& file, std::string_view key, Findings& findings,
                  const std::function<void(const Fields&)>& read);
 
 void read_image(Fields fields, Model& model);
+void read_certificate(Fields fields, Model& model);
+void read_release(Fields fields, Model& model);
+void read_manifest(Fields fields, Model& model);
+void read_revoked(Fields fields, Model& model);
 void read_requester(Fields fields, Model& model);
 void read_rule(Fields fields, Model& model, Findings& findings);
 

@@ -17,27 +17,42 @@ constexpr std::array<std::string_view, 2> kind_words = {"kernel", "initrd"};
 constexpr std::array<std::string_view, 2> sees_words = {"own", "all"};
 constexpr std::array<std::string_view, 5> identity_keys = {"domain", "uuid", "uid", "gid", "boot"};
 
-std::vector<measure::Sha256> read_digests(Fields& fields) {
-  std::vector<measure::Sha256> digests;
-  const auto texts = fields.texts("sha256");
-  if (!texts) {
-    if (fields.entry("sha256") == nullptr)
-      fields.missing("sha256", "write the digest that sha256sum prints for the file");
-    return digests;
-  }
-  if (const Node& value = fields.entry("sha256")->value;
-      value.kind == Node::Kind::list && value.items.empty())
-    fields.error(fields.entry("sha256")->where, "\"sha256\" is empty: write at least one digest");
-  for (const Word& text : *texts) {
-    const auto digest = measure::sha256_from_hex(text.text, "\"sha256\" in [[image]]");
-    if (!digest)
-      fields.error(text.where, digest.error().message());
-    else if (std::ranges::find(digests, *digest) != digests.end())
-      fields.error(text.where, "this digest is twice in \"sha256\": delete one");
-    else
-      digests.push_back(*digest);
-  }
-  return digests;
+/// How an [[image]] says which bytes it is: exactly one way, since "both" and "either" would be
+/// equally good readings of two.
+void read_bytes(Fields& fields, Image& image) {
+  for (const Fields::Digest& digest : fields.digests("sha256"))
+    image.sha256.push_back(digest.sha256);
+  image.signed_by = fields.texts("signed_by").value_or(std::vector<Word>());
+  image.signatures = fields.blocks("signatures");
+  if (const auto release = fields.text("release"))
+    image.release = *release;
+  std::vector<std::string_view> present;
+  for (const std::string_view key : {"sha256", "signed_by", "release"})
+    if (fields.entry(key) != nullptr)
+      present.push_back(key);
+  if (present.empty())
+    fields.missing("sha256",
+                   "write the digest that sha256sum prints for the file, or \"signed_by\" "
+                   "or \"release\"");
+  if (present.size() > 1)
+    fields.error(fields.entry(present[1])->where,
+                 fmt::format("[[image]] has both \"{}\" and \"{}\": keep one, and write a second "
+                             "[[image]] for the other",
+                             present[0], present[1]));
+}
+
+void check_signed(Fields& fields, const Image& image) {
+  const Entry* signers = fields.entry("signed_by");
+  const Entry* signatures = fields.entry("signatures");
+  if (signers != nullptr && signers->value.kind == Node::Kind::list && signers->value.items.empty())
+    fields.error(signers->where, "\"signed_by\" is empty: name at least one [[certificate]]");
+  if (signatures != nullptr && signers == nullptr)
+    fields.error(signatures->where,
+                 "\"signatures\" without \"signed_by\": name the [[certificate]] that made them");
+  if (image.kind == ImageKind::initrd && signers != nullptr && signatures == nullptr)
+    fields.error(signers->where,
+                 "an initrd has no place for a signature inside: add \"signatures\", "
+                 "or write \"sha256\" or \"release\"");
 }
 
 std::optional<Identity> read_domain(Fields& fields) {
@@ -111,18 +126,20 @@ std::optional<Number> read_quota(Fields& fields, std::string_view key, std::uint
 void read_image(Fields fields, Model& model) {
   const auto name = read_name(fields, "name");
   const auto kind = fields.word("kind", kind_words);
-  auto digests = read_digests(fields);
+  Image image;
+  image.where = fields.where();
+  image.kind = kind && kind->text == "initrd" ? ImageKind::initrd : ImageKind::kernel;
+  read_bytes(fields, image);
   if (fields.entry("name") == nullptr)
     fields.missing("name", "write the name that rules use for it");
   if (fields.entry("kind") == nullptr)
     fields.missing("kind", "write \"kernel\" or \"initrd\"");
+  check_signed(fields, image);
   fields.report_unknown();
-  if (name)
-    model.images.push_back(
-        {.name = name->text,
-         .where = fields.where(),
-         .kind = kind && kind->text == "initrd" ? ImageKind::initrd : ImageKind::kernel,
-         .sha256 = std::move(digests)});
+  if (!name)
+    return;
+  image.name = name->text;
+  model.images.push_back(std::move(image));
 }
 
 void read_requester(Fields fields, Model& model) {

@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 OUT = ROOT / "out" / "system"
 POLICY = HERE / "policy"
+DEBIAN_CERTIFICATE = ROOT / "examples" / "policies" / "vtpm-required" / "05-debian.toml"
 SETTLE_SECONDS = 20  # a destroyed domain's pages and nodes go a moment after the answer
 
 # The images in the toolstack domain, by name below /images.
@@ -81,8 +82,9 @@ class Images:
         values["toolstack_command_line"] = images.TOOLSTACK_COMMAND_LINE
         values["vtpm_command_line"] = images.VTPM_COMMAND_LINE
         values["tpm_manager_command_line"] = images.MANAGER_COMMAND_LINE
-        return {file.name: string.Template(file.read_text()).substitute(values)
-                for file in sorted(POLICY.glob("*.toml"))}
+        certificate = {DEBIAN_CERTIFICATE.name: DEBIAN_CERTIFICATE.read_text()}
+        return certificate | {file.name: string.Template(file.read_text()).substitute(values)
+                              for file in sorted(POLICY.glob("*.toml"))}
 
     def _edited(self, name, source, edit):
         target = self.folder / name
@@ -145,7 +147,7 @@ for d in $(xenstore-list $rings 2>/dev/null); do
     xenstore-read /local/domain/$d/name >/dev/null 2>&1 || echo "$d is gone"
 done | wc -l | sed 's/^/vchan nodes: /'
 echo "builders: $(pidof ashlar-builder | wc -w)"
-echo "builder's children: $(pidof ashlar-inspector ashlar-constructor | wc -w)"
+echo "builder's children: $(pidof ashlar-inspector ashlar-verifier ashlar-constructor | wc -w)"
 """
 
 

@@ -166,3 +166,16 @@ def test_several_at_once(machine):
     listed = {domain["name"]: domain["state"] for domain in guests.ask(machine, "list")}
     assert listed == dict.fromkeys(names, "paused"), listed
     guests.destroy(machine, *names)
+
+
+def test_signed(machine):
+    """A kernel that Debian has signed is built by that alone; with a byte changed it is refused."""
+    guests.create(machine, "signed-kernel", kernel="pvh", type="pvh")
+    info = guests.ask(machine, "info signed-kernel")
+    assert info["rule"] == "signed guests", info
+    guests.await_ready(machine, "signed-kernel")
+    changed = guests.command("signed-changed", kernel="changed").removeprefix("ashlar ")
+    error = guests.fail(machine, changed, 3)
+    assert error["kind"] == "refused" and "nor is it signed by" in error["message"], error
+    assert guests.fail(machine, "info signed-changed", 1)["code"] == "not_found"
+    guests.destroy(machine, "signed-kernel")

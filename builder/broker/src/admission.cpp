@@ -14,8 +14,11 @@ namespace ashlar::broker {
 
 namespace {
 
-policy::ImageFacts facts(const UsedImage& image) {
-  return {image.label, image.size, image.digests, image.image == nullptr};
+policy::ImageFacts facts(const UsedImage& image, const policy::Policy& policy) {
+  policy::ImageFacts facts{image.label, image.size, image.digests, image.image == nullptr};
+  if (image.image && image.image->signers && image.image->signers->policy_digest == policy.digest())
+    facts.signers = image.image->signers->names;
+  return facts;
 }
 
 Status check_image(const UsedImage& image, const std::string& what, std::uint64_t limit) {
@@ -147,11 +150,21 @@ policy::Decision decide_create(const policy::Policy& policy, const GuestRequest&
   policy::Request question;
   question.peer = request.peer;
   question.verb = policy::Verb::create;
-  policy::GuestFacts guest{request.configuration, request.command_line, facts(request.kernel), {}};
+  policy::GuestFacts guest{
+      request.configuration, request.command_line, facts(request.kernel, policy), {}};
   for (const UsedImage& initrd : request.initrds)
-    guest.initrds.push_back(facts(initrd));
+    guest.initrds.push_back(facts(initrd, policy));
   question.guest = std::move(guest);
   return policy.decide(question);
+}
+
+OpenDecision open_decision(const GuestRequest& request,
+                           std::shared_ptr<const policy::Policy> policy,
+                           std::function<void(const policy::Decision&)> refused) {
+  const policy::Policy& asked = *policy;
+  return {.policy = std::move(policy),
+          .ask = [&asked, request] { return decide_create(asked, request); },
+          .refused = std::move(refused)};
 }
 
 Status check_room(Services& services, const policy::Policy& policy, const std::string& requester,

@@ -32,14 +32,15 @@ Status require_type(const Image& image, measure::GuestType type) {
 
 } // namespace
 
-Result<Builds::Id> Builds::submit(Domain draft, Stage stage, Done done) {
+Result<Builds::Id> Builds::submit(Domain draft, Stage stage, Done done, OpenDecision decision) {
   if (builds_.size() >= max_queued_builds)
     return failure(ErrorCode::busy, "queueing the build",
                    fmt::format("{} builds wait already: try again later", builds_.size()));
   const Id id = next_id_++;
   // A vTPM's guest is under way: were it to wait for its turn, two guests could wait for ever.
   const bool first = draft.vtpm_of != 0;
-  builds_.emplace(id, Build{std::move(draft), std::move(stage), std::move(done), nullptr});
+  builds_.emplace(
+      id, Build{std::move(draft), std::move(stage), std::move(done), std::move(decision), nullptr});
   queue_.insert(first ? queue_.begin() : queue_.end(), id);
   return id;
 }
@@ -64,6 +65,56 @@ void Builds::advance() {
 void Builds::start(Id id) {
   Build& build = builds_.at(id);
   build.running = true;
+  if (build.decision.policy)
+    return decide(id);
+  inspect(id);
+}
+
+void Builds::decide(Id id) {
+  Build& build = builds_.at(id);
+  const policy::Decision decision = build.decision.ask();
+  if (decision.unverified)
+    return verify(id, build);
+  if (!decision.allowed)
+    return refuse(id, decision);
+  build.draft.rule = decision.rule;
+  if (build.draft.configuration.vtpm != measure::Vtpm::none)
+    build.draft.vtpm_profile = decision.vtpm_profile;
+  inspect(id);
+}
+
+void Builds::verify(Id id, Build& build) {
+  const auto& known = build.draft.kernel.image->signers;
+  if (known && known->policy_digest == build.decision.policy->digest())
+    return fail(id, {ErrorCode::internal, "asking the policy",
+                     "it stays undecided with all signatures known", 0});
+  build.stage("verify");
+  Result<std::unique_ptr<Job>> job = workshop_.verify(
+      *build.draft.kernel.image, build.decision.policy->signers(),
+      [this, id](Result<std::vector<std::string>> names) { verified(id, std::move(names)); });
+  if (!job)
+    return fail(id, job.error());
+  build.job = std::move(*job);
+}
+
+void Builds::verified(Id id, Result<std::vector<std::string>> names) {
+  if (!names)
+    return fail(id, std::move(names).error());
+  Build& build = builds_.at(id);
+  build.job.reset();
+  build.draft.kernel.image->signers =
+      VerifiedSigners{build.decision.policy->digest(), std::move(*names)};
+  decide(id);
+}
+
+void Builds::refuse(Id id, const policy::Decision& decision) {
+  const auto build = builds_.extract(id);
+  build.mapped().decision.refused(decision);
+  advance();
+}
+
+void Builds::inspect(Id id) {
+  Build& build = builds_.at(id);
   if (build.draft.kernel.image->inspected)
     return construct(id);
   build.stage("inspect");

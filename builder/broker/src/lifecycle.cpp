@@ -140,7 +140,7 @@ void Lifecycle::restart(const Domain& old) {
   // The policy of today decides: images whose approval was withdrawn do not start again.
   const auto policy = services_.policy.current();
   const policy::Decision decision = decide_create(*policy, request);
-  if (!decision.allowed)
+  if (!decision.allowed && !decision.unverified)
     return end(old, "may not be restarted: " + decision.reason);
   if (const Status ended = services_.domains.destroy(old.domid()); !ended)
     return log::error("ending domain {} for its restart: {}", name, ended.error().message());
@@ -152,6 +152,12 @@ void Lifecycle::restart(const Domain& old) {
   draft->requester = requester;
   draft->essential = essential;
   draft->vtpm_state_store = state_store;
+  OpenDecision open;
+  if (decision.unverified)
+    open = open_decision(request, policy, [this, essential, name](const policy::Decision& refusal) {
+      log::notice("domain {} may not be restarted: {}", name, refusal.reason);
+      ended_for_good(essential, name);
+    });
   const auto submitted = services_.builds.submit(
       std::move(*draft), [](const char*) {},
       [this, essential, name](Result<const Domain*> built) {
@@ -159,7 +165,8 @@ void Lifecycle::restart(const Domain& old) {
           return runs_again(**built);
         log::error("restarting domain {}: {}", name, built.error().message());
         ended_for_good(essential, name);
-      });
+      },
+      std::move(open));
   if (!submitted) {
     log::error("restarting domain {}: {}", name, submitted.error().message());
     return ended_for_good(essential, name);

@@ -45,13 +45,13 @@ void Session::create(std::uint32_t id, const ashlar_v1_Create& create) {
   if (const Status within = check_limits(*request); !within)
     return finish(id, within);
   const policy::Decision decision = decide_create(*policy, *request);
-  if (!decision.allowed) {
-    log::notice("{}: create of \"{}\" refused: {}", name_, printable(request->configuration.name),
-                decision.reason);
-    return send(refusal_reply(id, decision));
-  }
+  if (!decision.allowed && !decision.unverified)
+    return refuse(id, request->configuration.name, decision);
   if (const Status room = check_room(services_, *policy, decision.requester, *request); !room)
     return finish(id, room);
+  if (create.dry_run && decision.unverified)
+    return finish(id, failure(ErrorCode::unsupported, "asking the policy without building",
+                              decision.reason + "; a build does"));
   if (create.dry_run)
     return send(done_reply(id));
   if (!missing.empty()) {
@@ -63,19 +63,31 @@ void Session::create(std::uint32_t id, const ashlar_v1_Create& create) {
           position;
     return send(response);
   }
-  if (const Status submitted = submit(id, *request, *policy, decision); !submitted)
+  if (const Status submitted = submit(id, *request, policy, decision); !submitted)
     finish(id, submitted);
 }
 
-Status Session::submit(std::uint32_t id, const GuestRequest& request, const policy::Policy& policy,
+void Session::refuse(std::uint32_t id, const std::string& guest, const policy::Decision& decision) {
+  log::notice("{}: create of \"{}\" refused: {}", name_, printable(guest), decision.reason);
+  send(refusal_reply(id, decision));
+}
+
+Status Session::submit(std::uint32_t id, const GuestRequest& request,
+                       const std::shared_ptr<const policy::Policy>& policy,
                        const policy::Decision& decision) {
   if (builds_.size() >= max_requests_per_connection)
     return failure(
         ErrorCode::busy, "queueing the build",
         fmt::format("{} of your builds are under way on this connection", builds_.size()));
-  Domain draft = TRY(make_draft(request, policy, decision));
+  Domain draft = TRY(make_draft(request, *policy, decision));
   TRY(forget_console(services_.settings.console_log_directory, draft.name()));
   const std::string name = draft.name();
+  OpenDecision open;
+  if (decision.unverified)
+    open = open_decision(request, policy, [this, id, name](const policy::Decision& refusal) {
+      builds_.erase(id);
+      refuse(id, name, refusal);
+    });
   builds_[id] = TRY(services_.builds.submit(
       std::move(draft), [this, id](const char* stage) { send(progress_reply(id, stage)); },
       [this, id, name](const Result<const Domain*>& built) {
@@ -91,7 +103,8 @@ Status Session::submit(std::uint32_t id, const GuestRequest& request, const poli
         send(domain_reply(id, **built, status ? *status : std::nullopt,
                           services_.domains.find_vtpm_of((*built)->record.serial), true));
         send(done_reply(id));
-      }));
+      },
+      std::move(open)));
   log::notice("{}: build of \"{}\" begins (rule \"{}\")", name_, name, decision.rule);
   send(progress_reply(id, "queue"));
   services_.builds.advance();

@@ -11,9 +11,11 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/base/log.hpp"
 #include "ashlar/base/memory_file.hpp"
 #include "ashlar/broker/child_process.hpp"
 #include "ashlar/broker/limits.hpp"
+#include "ashlar/inspector/signatures.hpp"
 
 namespace ashlar::broker {
 
@@ -119,6 +121,31 @@ Result<InspectedKernel> inspected_kernel(const ChildJob::Ending& ending, std::ui
   return InspectedKernel{std::move(*report.outcome), std::move(plain)};
 }
 
+/// Its report is checked, not believed: it has parsed a guest's bytes.
+Result<std::vector<std::string>> signer_names(const ChildJob::Ending& ending,
+                                              const std::vector<std::string>& certificates) {
+  const std::string doing = "verifying the image's signatures";
+  if (ending.timed_out)
+    return failure(ErrorCode::timeout, doing,
+                   fmt::format("the verifier was not done after {} s", inspect_time.count()));
+  if (!ending.how.empty())
+    return failure(ErrorCode::invalid, doing,
+                   fmt::format("the verifier {}: it passed a limit, tried something forbidden, or "
+                               "failed; the image counts as unsigned",
+                               ending.how));
+  const inspector::SignatureReport report =
+      TRY(inspector::decode_signature_report(ending.report, certificates.size()));
+  std::vector<std::string> names;
+  if (!report.outcome) {
+    log::notice("an image counts as unsigned: {}", report.outcome.error().message());
+    return names;
+  }
+  for (std::size_t i = 0; i < certificates.size(); ++i)
+    if (report.outcome->trust[i] == signature::Trust::trusted)
+      names.push_back(certificates[i]);
+  return names;
+}
+
 Result<std::uint32_t> constructed_domid(const ChildJob::Ending& ending) {
   const std::string doing = "constructing the domain";
   if (ending.timed_out)
@@ -149,6 +176,23 @@ public:
         inspect_time,
         [shared_plain, size = kernel.size, done = std::move(done)](const ChildJob::Ending& ending) {
           done(inspected_kernel(ending, size, std::move(*shared_plain)));
+        });
+  }
+
+  Result<std::unique_ptr<Job>> verify(const Image& image, const policy::Signers& signers,
+                                      Verified done) override {
+    const UniqueFd anchors = TRY(create_memory_file("ashlar-certificates"));
+    TRY(write_all(anchors.value(), inspector::encode(signers.anchors), "the certificates"));
+    TRY(seal(anchors.value(), "the certificates"));
+    Pipe report = TRY(Pipe::create());
+    ChildProcess child = TRY(ChildProcess::start(
+        libexec_ + "/ashlar-verifier",
+        {image.file.value(), anchors.value(), report.write_end.value()}, lock_fd_));
+    return std::make_unique<ChildJob>(
+        loop_, std::move(child), std::move(report.read_end), inspector::max_signature_report_bytes,
+        inspect_time,
+        [names = signers.names, done = std::move(done)](const ChildJob::Ending& ending) {
+          done(signer_names(ending, names));
         });
   }
 

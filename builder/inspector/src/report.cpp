@@ -7,13 +7,11 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/wire.hpp"
 #include "ashlar/inspector/limits.hpp"
+#include "wire_error.hpp"
 
 namespace ashlar::inspector {
 
 namespace {
-
-constexpr std::size_t max_doing_bytes = 512;
-constexpr std::size_t max_why_bytes = 1024;
 
 void write_description(WireWriter& writer, const Description& description) {
   writer.u8(1);
@@ -24,31 +22,6 @@ void write_description(WireWriter& writer, const Description& description) {
   writer.u8(description.pvh ? 1 : 0);
   writer.u64(description.load_bytes);
   writer.text(std::string_view(description.guest_os).substr(0, max_guest_os_bytes));
-}
-
-void write_error(WireWriter& writer, const Error& error) {
-  writer.u8(0);
-  writer.u8(static_cast<std::uint8_t>(error.code));
-  writer.text(std::string_view(error.doing).substr(0, max_doing_bytes));
-  writer.text(std::string_view(error.why).substr(0, max_why_bytes));
-  writer.u32(static_cast<std::uint32_t>(error.system_errno));
-}
-
-bool read_flag(WireReader& reader) {
-  const std::uint8_t value = reader.u8();
-  if (value > 1)
-    reader.reject("a yes or no is neither 0 nor 1");
-  return value == 1;
-}
-
-/// One byte that names a value of an enumeration with the values `first` to `last`.
-template <typename Enum>
-Enum read_enum(WireReader& reader, Enum first, Enum last, const char* name) {
-  const std::uint8_t value = reader.u8();
-  if (value >= static_cast<std::uint8_t>(first) && value <= static_cast<std::uint8_t>(last))
-    return static_cast<Enum>(value);
-  reader.reject(std::string(name) + " is unknown");
-  return first;
 }
 
 Description read_description(WireReader& reader) {
@@ -71,15 +44,6 @@ Description read_description(WireReader& reader) {
   if (!std::ranges::all_of(description.guest_os, [](char c) { return c >= ' ' && c <= '~'; }))
     reader.reject("the name of the guest OS is not printable");
   return description;
-}
-
-Error read_error(WireReader& reader) {
-  Error error;
-  error.code = read_enum(reader, ErrorCode::invalid, ErrorCode::internal, "the error code");
-  error.doing = printable(reader.text(max_doing_bytes), max_doing_bytes);
-  error.why = printable(reader.text(max_why_bytes), max_why_bytes);
-  error.system_errno = static_cast<int>(reader.u32());
-  return error;
 }
 
 } // namespace

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace ashlar::broker::test {
 
@@ -191,6 +192,20 @@ public:
                                      });
   }
 
+  Result<std::unique_ptr<Job>> verify(const Image& image, const policy::Signers& signers,
+                                      Verified done) override {
+    world_.calls.push_back(
+        fmt::format("verify {} {}", content(image.file.value()), fmt::join(signers.names, ",")));
+    if (world_.fails("verify"))
+      return fault("starting the verifier");
+    return std::make_unique<FakeJob>(world_, loop_, world_.hold_verify,
+                                     [this, done = std::move(done)] {
+                                       if (world_.verify_error)
+                                         return done(std::unexpected(*world_.verify_error));
+                                       done(world_.signed_by);
+                                     });
+  }
+
   Result<std::unique_ptr<Job>> construct(const constructor::Plan& plan, int kernel,
                                          const std::vector<int>& initrds,
                                          Constructed done) override {
@@ -306,7 +321,7 @@ std::unique_ptr<ipc::Transport> domain_transport(UniqueFd fd, std::uint32_t domi
 }
 
 std::string content(int fd) {
-  struct stat status{};
+  struct stat status {};
   if (fstat(fd, &status) != 0)
     return {};
   std::string text(static_cast<std::size_t>(status.st_size), '\0');

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "../vendor_certificate.hpp"
 #include "ashlar/policy/policy.hpp"
 
 using namespace ashlar;
@@ -29,7 +30,8 @@ struct TestRule {
 };
 
 const std::vector<std::string> requester_names = {"r0", "r1", "r2"}; // uid 0, 1, 2
-const std::vector<std::string> kernel_names = {"k0", "k1", "k2"};    // sha256 of bytes 0, 1, 2
+// sha256 of bytes 0, 1, 2; s0 and s1: those that certificate c0 or c1 has signed
+const std::vector<std::string> kernel_names = {"k0", "k1", "k2", "s0", "s1"};
 const std::vector<std::string> initrd_names = {"i0", "i1", "i2"};
 const std::vector<std::string> vtpm_uses = {"", "forbidden", "allowed", "required"};
 const std::vector<std::string> vtpm_versions = {"1.2", "2.0"};
@@ -88,7 +90,11 @@ std::string toml(const Words& words) {
 }
 
 std::string toml(const std::vector<TestRule>& rules) {
-  std::string text;
+  std::string text = "[[revoked]]\nsha256 = \"" + std::string(63, '0') + "4\"\n";
+  for (unsigned i = 0; i < 2; ++i)
+    text += fmt::format("[[certificate]]\nname = \"c{0}\"\npem = '''\n{1}'''\n"
+                        "[[image]]\nname = \"s{0}\"\nkind = \"kernel\"\nsigned_by = [\"c{0}\"]\n",
+                        i, vendor_certificate);
   for (unsigned i = 0; i < 3; ++i) {
     text += fmt::format("[[requester]]\nname = \"r{0}\"\nuid = {0}\n", i);
     for (const auto& [letter, kind] : {std::pair('k', "kernel"), std::pair('i', "initrd")})
@@ -116,7 +122,8 @@ struct TestRequest {
   unsigned uid = 0; // 3 is nobody
   bool create = true;
   std::string name;
-  unsigned kernel = 0; // 3 is in no image
+  unsigned kernel = 0;    // 3 is in no image, 4 is revoked
+  unsigned signed_by = 0; // bit i: c<i> has signed the kernel
   std::vector<unsigned> initrds;
   std::vector<std::string> parameters;
   unsigned vcpus = 1;
@@ -127,7 +134,8 @@ TestRequest random_request(Dice& dice) {
   TestRequest request{.uid = dice.one_in(12) ? 3 : dice.below(3),
                       .create = !dice.one_in(5),
                       .name = dice.pick(texts),
-                      .kernel = dice.below(dice.one_in(4) ? 4 : 3),
+                      .kernel = dice.below(dice.one_in(4) ? 5 : 3),
+                      .signed_by = dice.below(4),
                       .initrds = {},
                       .parameters = {},
                       .vcpus = 1 + dice.below(4),
@@ -163,13 +171,21 @@ bool naive_vtpm(const TestRule& rule, const std::string& vtpm) {
   return !rule.vtpm.empty() && rule.vtpm != "forbidden" && listed(rule.vtpm_versions, vtpm);
 }
 
+bool naive_kernel(const TestRule& rule, const TestRequest& request) {
+  if (listed(rule.kernels, fmt::format("k{}", request.kernel)))
+    return true;
+  for (unsigned i = 0; i < 2; ++i)
+    if ((request.signed_by >> i & 1) == 1 && listed(rule.kernels, fmt::format("s{}", i)))
+      return true;
+  return false;
+}
+
 bool naive_match(const TestRule& rule, const TestRequest& request) {
   if (!listed(rule.requesters, fmt::format("r{}", request.uid)))
     return false;
   if (!request.create)
     return std::ranges::count(rule.verbs, "list") == 1;
-  if (!fits_one(rule.names, request.name) ||
-      !listed(rule.kernels, fmt::format("k{}", request.kernel)))
+  if (!fits_one(rule.names, request.name) || !naive_kernel(rule, request))
     return false;
   std::size_t initrds = 0;
   for (const unsigned initrd : request.initrds)
@@ -185,6 +201,8 @@ bool naive_match(const TestRule& rule, const TestRequest& request) {
 
 /// The position of the rule that decides, or the number of rules.
 std::size_t naive_decide(const std::vector<TestRule>& rules, const TestRequest& request) {
+  if (request.create && request.kernel == 4)
+    return rules.size();
   std::size_t i = 0;
   while (i < rules.size() && (request.uid == 3 || !naive_match(rules[i], request)))
     ++i;
@@ -195,6 +213,29 @@ ImageFacts image(unsigned number) {
   ImageFacts facts;
   facts.digests.sha256.back() = static_cast<std::byte>(number);
   return facts;
+}
+
+std::vector<std::string> signers(const TestRequest& request) {
+  std::vector<std::string> names;
+  for (unsigned i = 0; i < 2; ++i)
+    if ((request.signed_by >> i & 1) == 1)
+      names.push_back(fmt::format("c{}", i));
+  return names;
+}
+
+/// As the broker does: first without a look at signatures, and again if that leaves it open. What
+/// is decided without them must be the same as with them.
+Decision ask(const Policy& policy, Request request, const TestRequest& from) {
+  const Decision first = policy.decide(request);
+  if (!from.create)
+    return first;
+  request.guest->kernel.signers = signers(from);
+  Decision second = policy.decide(request);
+  CHECK_FALSE(second.unverified);
+  CHECK_FALSE((first.unverified && first.allowed));
+  if (!first.unverified)
+    CHECK((first.allowed == second.allowed && first.rule == second.rule));
+  return second;
 }
 
 Request request_of(const TestRequest& from) {
@@ -248,7 +289,7 @@ TEST_CASE("policy: random policies decide random requests as a naive evaluator d
       const TestRequest request = random_request(dice);
       const std::size_t position = naive_decide(rules, request);
       const bool matched = position < rules.size();
-      const Decision decision = load.policy->decide(request_of(request));
+      const Decision decision = ask(*load.policy, request_of(request), request);
       REQUIRE(decision.rule == (matched ? std::to_string(position) : ""));
       REQUIRE(decision.allowed == (matched && rules[position].allow));
       allowed += decision.allowed ? 1 : 0;

@@ -3,6 +3,7 @@
 // it.
 #pragma once
 
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -48,6 +49,10 @@ inline constexpr AllowedCall syscall_allowlist[] = {
     {"madvise", "free memory", 0, {}},
     {"brk", "allocate memory", 0, {}},
     {"close", "give up the image's descriptor", 0, {}},
+    {"futex",
+     "say that something was started once: there is one thread, so it wakes nobody",
+     1,
+     {{1, low_word, FUTEX_WAKE_PRIVATE}}},
     {"exit_group", "end", 0, {}},
 };
 

@@ -33,6 +33,7 @@ enum class Verb {
   policy_explain,
   policy_test,
   policy_hash,
+  policy_sign,
   image_inspect,
   measure,
   verify,
@@ -67,6 +68,15 @@ struct ExplainArguments {
   std::string profile; // empty: found out
 };
 
+/// `policy sign`.
+struct Signing {
+  std::string file;        // a manifest, or an image
+  std::string key;         // PEM file of the private key
+  std::string certificate; // PEM file that belongs to it
+  bool detached = false;   // the file is an image
+  bool toml = false;       // print a [[manifest]] for a policy file
+};
+
 /// What is to be done.
 struct Arguments {
   Verb verb = Verb::version;
@@ -85,6 +95,7 @@ struct Arguments {
   std::string directory;
   bool strict = false; // check: warnings fail, too
   Question question;
+  Signing signing;
   std::string image_file;               // image inspect
   std::vector<std::string> image_files; // upload
   // measure, and measurement with a profile:

@@ -42,7 +42,10 @@ struct Answer {
 [[nodiscard]] Outcome<Answer> policy_test(const Arguments& arguments);
 /// `ashlar policy hash`: the digest that records carry.
 [[nodiscard]] Outcome<Answer> policy_hash(const Arguments& arguments);
-/// `ashlar image inspect`: what the sandboxed inspector says of a kernel file.
+/// `ashlar policy sign`: a manifest with its signature, or the detached signature of an image.
+[[nodiscard]] Outcome<Answer> policy_sign(const Arguments& arguments);
+/// `ashlar image inspect`: what the sandboxed inspector says of a kernel file, and who has signed
+/// it inside.
 [[nodiscard]] Outcome<Answer> image_inspect(const Arguments& arguments);
 
 /// `ashlar measure`: the events and PCRs that a build from these files will give.

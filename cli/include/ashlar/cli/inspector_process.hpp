@@ -8,6 +8,7 @@
 #include "ashlar/base/result.hpp"
 #include "ashlar/cli/image_file.hpp"
 #include "ashlar/inspector/report.hpp"
+#include "ashlar/inspector/signatures.hpp"
 
 namespace ashlar::cli {
 
@@ -20,5 +21,13 @@ namespace ashlar::cli {
 /// killed, or its report is none), timeout, io.
 [[nodiscard]] Result<inspector::Description> run_inspector(const std::string& program,
                                                            const ImageFile& image);
+
+/// ashlar-verifier, likewise.
+[[nodiscard]] Result<std::string> find_verifier();
+
+/// Looks for signatures inside a sealed image in the sandbox of ashlar-verifier. Errors: what that
+/// program refused (no PE image, say), and as for run_inspector().
+[[nodiscard]] Result<signature::ImageSignatures>
+run_verifier(const std::string& program, const ImageFile& image, const signature::Anchors& anchors);
 
 } // namespace ashlar::cli

@@ -13,6 +13,7 @@
 #include "ashlar/base/result.hpp"
 #include "ashlar/measure/pcr_profile.hpp"
 #include "ashlar/policy/request.hpp"
+#include "ashlar/signature/trust.hpp"
 
 namespace ashlar::policy {
 
@@ -51,6 +52,9 @@ inline constexpr std::size_t max_reason_bytes = 1000;
 /// The answer. A denial is a value, not an Error.
 struct Decision {
   bool allowed = false;
+  /// Not allowed as yet: a rule that comes before all that match depends on who has signed the
+  /// kernel. Ask again with ImageFacts::signers set.
+  bool unverified = false;
   std::string requester; // the policy's name for the peer; empty when no requester matches it
   std::string rule;      // name of the rule that decided; empty: no rule matched, so denied
   Location where;        // of that rule
@@ -78,9 +82,16 @@ struct PolicyFile {
 
 /// The names that a policy declares, in the order of its files: for tools and messages.
 struct Declared {
+  std::vector<std::string> certificates;
   std::vector<std::string> images;
   std::vector<std::string> requesters;
   std::vector<std::string> rules;
+};
+
+/// What the verifier of signatures inside images is given.
+struct Signers {
+  std::vector<std::string> names; // of certificates, in the order of `anchors`
+  signature::Anchors anchors;
 };
 
 inline constexpr std::size_t max_policy_files = 64;
@@ -92,7 +103,10 @@ public:
 
   /// Parses and checks all files, in the order given (callers sort by name). Never fails otherwise
   /// than through findings: `policy` is set only if none of them is an error.
-  [[nodiscard]] static Load load(const std::vector<PolicyFile>& files);
+  /// `now` is the time at which certificates are looked at, in seconds since 1970: by itself the
+  /// clock's.
+  [[nodiscard]] static Load load(const std::vector<PolicyFile>& files,
+                                 std::optional<std::int64_t> now = {});
 
   Policy(Policy&&) noexcept;
   Policy& operator=(Policy&&) noexcept;
@@ -114,6 +128,17 @@ public:
   [[nodiscard]] std::optional<Peer> peer_of(std::string_view requester) const;
   /// The first digest of the image of this name.
   [[nodiscard]] std::optional<measure::Sha256> image_digest(std::string_view image) const;
+
+  /// The certificates, any of which must have signed the image of this name inside; empty for
+  /// images known by digests.
+  [[nodiscard]] std::vector<std::string> image_signers(std::string_view image) const;
+  [[nodiscard]] Signers signers() const;
+  /// The sequence number of each release's manifest; 0: it has none.
+  struct ReleaseState {
+    std::string name;
+    std::uint64_t sequence = 0;
+  };
+  [[nodiscard]] std::vector<ReleaseState> releases() const;
 
   /// SHA-256 over the files (name, length, text), 64 hexadecimal digits: part of every record.
   [[nodiscard]] const std::string& digest() const;

@@ -51,6 +51,8 @@ struct ImageFacts {
   std::uint64_t size = 0;   // bytes
   measure::Digests digests; // only sha256 is set when `claimed`
   bool claimed = false;     // not received yet: the requester says that it has this digest
+  /// The policy's names of the certificates that have signed it inside. Absent: nobody has looked.
+  std::optional<std::vector<std::string>> signers = {};
 };
 
 struct GuestFacts {

@@ -2,6 +2,8 @@
 // From a create request to an approved draft: limits, policy, quotas, names. No Xen, no parsing.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,9 +29,16 @@ struct GuestRequest {
 /// Checks the limits that hold for every request, whatever the policy says. Errors: invalid, limit.
 [[nodiscard]] Status check_limits(const GuestRequest& request);
 
-/// Asks the policy with the facts at hand: digests of held images, claims for the others.
+/// Asks the policy with the facts at hand: digests of held images, claims for the others, and the
+/// kernel's signers if they were looked at under this policy.
 [[nodiscard]] policy::Decision decide_create(const policy::Policy& policy,
                                              const GuestRequest& request);
+
+/// What is left to decide of a request whose answer depends on the kernel's signatures. Every image
+/// of the request is held.
+[[nodiscard]] OpenDecision open_decision(const GuestRequest& request,
+                                         std::shared_ptr<const policy::Policy> policy,
+                                         std::function<void(const policy::Decision&)> refused);
 
 /// Checks name, UUID, quota and free memory. Errors: exists, limit, busy.
 [[nodiscard]] Status check_room(Services& services, const policy::Policy& policy,

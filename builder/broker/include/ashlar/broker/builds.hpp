@@ -11,6 +11,7 @@
 #include "ashlar/base/result.hpp"
 #include "ashlar/broker/domains.hpp"
 #include "ashlar/broker/workshop.hpp"
+#include "ashlar/policy/policy.hpp"
 
 namespace ashlar::broker {
 
@@ -28,9 +29,18 @@ public:
   virtual void give_up(std::uint64_t guest_serial) = 0;
 };
 
+/// A decision that depends on who has signed the kernel: it falls in the build, under the policy
+/// that the request began with.
+struct OpenDecision {
+  std::shared_ptr<const policy::Policy> policy; // null: the request is approved already
+  std::function<policy::Decision()> ask = {};   // with the facts of now
+  std::function<void(const policy::Decision&)> refused = {}; // called in place of `done`
+};
+
 /// Takes approved requests from "inspect" to "running", a few at a time:
 ///
-///   queue → inspect (sandboxed child) → construct (child) → record (journal, TPM Manager)
+///   queue → verify (sandboxed child; where the policy asks for signatures)
+///         → inspect (sandboxed child) → construct (child) → record (journal, TPM Manager)
 ///         → vtpm (a domain of its own, built by the same steps) → start
 ///
 /// A build that fails or is cancelled anywhere leaves no domain behind.
@@ -49,8 +59,9 @@ public:
   void set_vtpms(VtpmProvider* vtpms) { vtpms_ = vtpms; }
 
   /// Queues a build. `draft` has everything but the serial, domid and events of its record; policy
-  /// has approved it. The callbacks are called later, never from inside this call. Errors: busy.
-  [[nodiscard]] Result<Id> submit(Domain draft, Stage stage, Done done);
+  /// has approved it, or `decision` is open. The callbacks are called later, never from inside this
+  /// call. Errors: busy.
+  [[nodiscard]] Result<Id> submit(Domain draft, Stage stage, Done done, OpenDecision decision = {});
 
   /// Starts what may start. To be called from the event loop after submit() and after callbacks.
   void advance();
@@ -66,12 +77,18 @@ private:
     Domain draft;
     Stage stage;
     Done done;
+    OpenDecision decision;
     std::unique_ptr<Job> job;
     bool running = false;
     std::uint32_t domid = 0; // from the constructor on
   };
   [[nodiscard]] bool may_start(Id id) const;
   void start(Id id);
+  void decide(Id id);
+  void verify(Id id, Build& build);
+  void verified(Id id, Result<std::vector<std::string>> names);
+  void refuse(Id id, const policy::Decision& decision);
+  void inspect(Id id);
   void construct(Id id);
   void inspected(Id id, Result<InspectedKernel> kernel);
   void constructed(Id id, Result<std::uint32_t> domid);

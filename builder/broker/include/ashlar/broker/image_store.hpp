@@ -23,12 +23,19 @@ struct InspectedKernel {
   UniqueFd plain; // sealed plain ELF; none: the image is itself a plain ELF
 };
 
+/// Which certificates of a policy have signed an image inside, as its verifier said.
+struct VerifiedSigners {
+  std::string policy_digest; // the names are those of this policy
+  std::vector<std::string> names;
+};
+
 /// One held image. `file` is sealed: from the moment its digests were known nobody can change it.
 struct Image {
   measure::Digests digests;
   std::uint64_t size = 0; // bytes
   UniqueFd file;
   std::optional<InspectedKernel> inspected; // set once the inspector has accepted it as a kernel
+  std::optional<VerifiedSigners> signers;   // set once a policy asked for it
   std::set<std::string> holders;            // requesters that brought these bytes themselves
   std::uint64_t last_use = 0;               // rises with each use; the smallest is dropped first
 

@@ -14,7 +14,8 @@ class PolicyHolder {
 public:
   explicit PolicyHolder(std::string directory) : directory_(std::move(directory)) {}
 
-  /// Reads the directory anew. Errors: those of the files; the old policy (if any) stays in force.
+  /// Reads the directory anew. Errors: those of the files, and a release whose manifest is older
+  /// than the one in force; the old policy (if any) stays in force.
   [[nodiscard]] Status reload();
 
   /// Never null after the first successful reload. A caller that must see one policy through a

@@ -69,7 +69,9 @@ private:
   // Builds and images (session_builds.cpp).
   void create(std::uint32_t id, const ashlar_v1_Create& create);
   [[nodiscard]] Status submit(std::uint32_t id, const GuestRequest& request,
-                              const policy::Policy& policy, const policy::Decision& decision);
+                              const std::shared_ptr<const policy::Policy>& policy,
+                              const policy::Decision& decision);
+  void refuse(std::uint32_t id, const std::string& guest, const policy::Decision& decision);
   /// Points images at what the builder holds for `requester`; gives the positions it does not hold.
   [[nodiscard]] std::vector<std::uint32_t> resolve(GuestRequest& request,
                                                    const std::string& requester);

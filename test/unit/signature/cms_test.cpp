@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// CMS messages of `openssl cms`, and what `openssl cms` says of ours.
+#include <doctest/doctest.h>
+
+#include "ashlar/base/bytes.hpp"
+#include "ashlar/signature/cms.hpp"
+#include "ashlar/signature/sign.hpp"
+#include "pe_image.hpp"
+
+using namespace ashlar;
+using namespace ashlar::signature;
+using namespace ashlar::signature::test;
+
+namespace {
+
+struct Keys {
+  Workplace place;
+  Keys() {
+    write(place.path("content"), pe_image());
+    run(place.path(), R"(
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj '/CN=Test CA'
+openssl ecparam -name prime256v1 -genkey -noout -out signer.key
+openssl req -new -key signer.key -out signer.csr -subj '/CN=Test signer'
+openssl x509 -req -in signer.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out signer.pem
+sign="openssl cms -sign -binary -signer signer.pem -inkey signer.key -in content"
+$sign -outform PEM -out detached
+$sign -outform DER -out detached.der
+$sign -outform PEM -nodetach -out whole
+$sign -outform PEM -noattr -out without-attributes
+$sign -outform PEM -md sha384 -out by-sha384
+$sign -outform PEM -md sha1 -nodetach -out by-sha1
+$sign -outform PEM -nocerts -nodetach -out without-certificate
+openssl cms -encrypt -binary -in content -outform PEM -out encrypted ca.pem
+)");
+  }
+  [[nodiscard]] Anchors anchors(const std::string& name = "ca.pem") const {
+    const auto certificate = Certificate::from_pem(text_file(place.path(name)), name);
+    REQUIRE(certificate);
+    return {.certificates = {*certificate}, .revoked = {}};
+  }
+  [[nodiscard]] Bytes message(const std::string& name) const {
+    const auto bytes = message_from_pem(text_file(place.path(name)), name);
+    REQUIRE(bytes);
+    return *bytes;
+  }
+  [[nodiscard]] ErrorCode content_error(const std::string& name, const Anchors& trusted) const {
+    const auto content = signed_content(message(name), trusted, name);
+    REQUIRE(!content);
+    return content.error().code;
+  }
+  [[nodiscard]] ErrorCode digest_error(const std::string& name, const Anchors& trusted) const {
+    const auto digest = signed_digest(message(name), trusted, name);
+    REQUIRE(!digest);
+    return digest.error().code;
+  }
+};
+
+std::string content() {
+  const Bytes image = pe_image();
+  return {reinterpret_cast<const char*>(image.data()), image.size()};
+}
+
+measure::Sha256 content_digest() {
+  return measure::digest(pe_image())->sha256;
+}
+
+} // namespace
+
+TEST_CASE("cms: a message gives its content, and a detached one the digest of what it signs") {
+  const Keys keys;
+  for (const char* anchor : {"ca.pem", "signer.pem"}) {
+    CAPTURE(anchor);
+    CHECK(signed_content(keys.message("whole"), keys.anchors(anchor), "it").value() == content());
+    CHECK(signed_digest(keys.message("detached"), keys.anchors(anchor), "it").value() ==
+          content_digest());
+  }
+  CHECK(signed_digest(file(keys.place.path("detached.der")), keys.anchors(), "it").value() ==
+        content_digest());
+}
+
+TEST_CASE("cms: a message without its signer's certificate is right for who names that one") {
+  const Keys keys;
+  CHECK(signed_content(keys.message("without-certificate"), keys.anchors("signer.pem"), "it")
+            .has_value());
+  CHECK(keys.content_error("without-certificate", keys.anchors()) == ErrorCode::denied);
+}
+
+TEST_CASE("cms: who is not named, or is revoked, has signed nothing") {
+  const Keys keys;
+  run(keys.place.path(), "openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out "
+                         "other.pem -subj '/CN=Test CA'");
+  CHECK(keys.content_error("whole", keys.anchors("other.pem")) == ErrorCode::denied);
+  CHECK(keys.digest_error("detached", keys.anchors("other.pem")) == ErrorCode::denied);
+  CHECK(keys.content_error("whole", {}) == ErrorCode::denied);
+  Anchors revoked = keys.anchors();
+  revoked.revoked = {keys.anchors("signer.pem").certificates[0].fingerprint()};
+  const auto digest = signed_digest(keys.message("detached"), revoked, "it");
+  REQUIRE(!digest);
+  CHECK(digest.error().why.find("revoked") != std::string::npos);
+}
+
+TEST_CASE("cms: a message with a changed byte is refused, whichever it is") {
+  const Keys keys;
+  const Bytes detached = keys.message("detached");
+  const Bytes whole = keys.message("whole");
+  for (std::size_t at = 0; at < detached.size(); ++at) {
+    CAPTURE(at);
+    Bytes changed = detached;
+    changed[at] ^= std::byte{0x10};
+    const auto digest = signed_digest(changed, keys.anchors("signer.pem"), "it");
+    // A few bytes mean nothing: the digest that comes out is the one that was signed all the same.
+    CHECK((!digest || *digest == content_digest()));
+  }
+  for (std::size_t at = 0; at < whole.size(); at += 7) {
+    CAPTURE(at);
+    Bytes changed = whole;
+    changed[at] ^= std::byte{0x10};
+    const auto text = signed_content(changed, keys.anchors("signer.pem"), "it");
+    CHECK((!text || *text == content()));
+  }
+}
+
+TEST_CASE("cms: what is no such message is refused, with the reason") {
+  const Keys keys;
+  CHECK(keys.digest_error("without-attributes", keys.anchors()) == ErrorCode::unsupported);
+  CHECK(keys.digest_error("by-sha384", keys.anchors()) == ErrorCode::unsupported);
+  CHECK(keys.content_error("by-sha1", keys.anchors()) == ErrorCode::unsupported);
+  CHECK(keys.content_error("encrypted", keys.anchors()) == ErrorCode::invalid);
+  CHECK(keys.content_error("detached", keys.anchors()) == ErrorCode::invalid);
+  CHECK(keys.digest_error("whole", keys.anchors()) == ErrorCode::invalid);
+  Bytes longer = keys.message("detached");
+  longer.push_back(std::byte{0});
+  CHECK(!signed_digest(longer, keys.anchors(), "it").has_value());
+  CHECK(!signed_digest({}, keys.anchors(), "it").has_value());
+  CHECK(!message_from_pem("", "it").has_value());
+  CHECK(!message_from_pem(text_file(keys.place.path("ca.pem")), "it").has_value());
+}
+
+TEST_CASE("cms: what is signed here, openssl verifies, and so do we") {
+  const Keys keys;
+  for (const Form form : {Form::with_content, Form::detached}) {
+    const auto pem = sign(pe_image(), form, text_file(keys.place.path("signer.key")),
+                          text_file(keys.place.path("signer.pem")));
+    REQUIRE(pem);
+    const auto bytes = std::as_bytes(std::span(*pem));
+    write(keys.place.path("ours"), Bytes(bytes.begin(), bytes.end()));
+    run(keys.place.path(),
+        std::string("openssl cms -verify -binary -inform PEM -in ours -purpose any "
+                    "-CAfile ca.pem -out verified ") +
+            (form == Form::detached ? "-content content" : ""));
+    CHECK(file(keys.place.path("verified")) == pe_image());
+    if (form == Form::detached)
+      CHECK(signed_digest(keys.message("ours"), keys.anchors(), "it").value() == content_digest());
+    else
+      CHECK(signed_content(keys.message("ours"), keys.anchors(), "it").value() == content());
+  }
+}
+
+TEST_CASE("cms: a key that does not belong to the certificate signs nothing") {
+  const Keys keys;
+  const auto wrong = sign(pe_image(), Form::detached, text_file(keys.place.path("ca.key")),
+                          text_file(keys.place.path("signer.pem")));
+  REQUIRE(!wrong);
+  CHECK(wrong.error().why.find("does not belong") != std::string::npos);
+}
