@@ -16,6 +16,7 @@ import string
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -23,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 import evidence  # noqa: E402 (beside this file)
 import pcrs  # noqa: E402
+import references  # noqa: E402
 from appliance import images, qemu  # noqa: E402 (needs the path above)
 from appliance.kernels import kernel  # noqa: E402
 
@@ -139,6 +141,15 @@ def read_answers(log):
     return answers, texts
 
 
+@dataclass
+class Verifier:
+    """Who asks for evidence: what it has before the machine boots."""
+
+    nonce: str
+    host_key: bytes  # PEM: the machine's TPM, enrolled
+    ashlar: Path     # the command
+
+
 class Checks:
     """Collects what differs from what was asked."""
 
@@ -207,9 +218,10 @@ def read_guest(checks, name, answers, texts):
     return guest
 
 
-def read_evidence(checks, name, texts, nonce, host_key, guests):
-    """A guest's evidence, verified with the nonce and the enrolled key of the machine's TPM."""
-    bundle = evidence.read(texts.get(f"evidence.{name}", ""), nonce)
+def read_evidence(checks, name, texts, verifier, guests):
+    """A guest's evidence, verified in three ways: by `ashlar verify`, by tpm2-tools in a shell, and by
+    this program; all with the verifier's nonce and the enrolled key of the machine's TPM."""
+    bundle = evidence.read(texts.get(f"evidence.{name}", ""), verifier.nonce)
     guest = next((guest for guest in guests if guest["name"] == name), None)
     if not bundle or not guest:
         checks.failures.append(f"guest {name} gave no evidence: {texts.get(f'evidence.{name}')}")
@@ -217,9 +229,27 @@ def read_evidence(checks, name, texts, nonce, host_key, guests):
     path = OUT / f"{name}.bundle"
     path.write_bytes(bundle)
     # What the files say: read_vtpm() has compared the guest's own words with it.
-    problems = evidence.check(bundle, nonce, host_key, guest["vtpm"]["pcrs"].get("sha256", {}))
+    problems = evidence.check(bundle, verifier.nonce, verifier.host_key,
+                              guest["vtpm"]["pcrs"].get("sha256", {}))
     checks.failures += [f"evidence of guest {name}: {problem}" for problem in problems]
-    return {"guest": name, "nonce": nonce, "bundle": str(path), "ok": not problems}
+    folder = OUT / "references"
+    shutil.rmtree(folder, ignore_errors=True)
+    references.write(folder, verifier.ashlar, verifier.host_key, {name: measure_flags(name)})
+    status, verified = references.verify(folder, verifier.ashlar, path, name, verifier.nonce)
+    checks.equal(f"`ashlar verify` of guest {name}'s evidence", (status, verified.get("ok")), (0, True))
+    status, printed = references.verify_with_tpm2_tools(folder, path, verifier.nonce)
+    checks.equal(f"verify-with-tpm2-tools.sh of guest {name}'s evidence", (status, printed if status else ""),
+                 (0, ""))
+    return {"guest": name, "nonce": verifier.nonce, "bundle": str(path), "ok": verified.get("ok"),
+            "links": verified.get("links")}
+
+
+def measure_flags(name):
+    """The flags of `ashlar measure` for a guest of the demo."""
+    asked = GUESTS[name]
+    folder = OUT / "images"
+    return ("--type", asked["type"], "--kernel", folder / asked["kernel"], "--initrd", folder / INITRD,
+            "--cmdline", asked["cmdline"], "--memory", MEMORY_MIB, "--vcpus", 1, "--vtpm", asked["vtpm"])
 
 
 def read_refusal(checks, key, answers):
@@ -232,7 +262,7 @@ def read_refusal(checks, key, answers):
             "rule": error.get("rule") or "default deny"}
 
 
-def result_of(answers, texts, nonce, host_key):
+def result_of(answers, texts, verifier):
     """The result as --json prints it, and what was not as asked."""
     checks = Checks()
     _, version = answers.get("version", (None, {}))
@@ -247,7 +277,7 @@ def result_of(answers, texts, nonce, host_key):
                  2 + 2 * len(GUESTS))
     _, after = answers.get("list-after", (None, None))
     checks.equal("the list of domains after the guests were destroyed", after, [])
-    proof = read_evidence(checks, PROVEN, texts, nonce, host_key, guests)
+    proof = read_evidence(checks, PROVEN, texts, verifier, guests)
     return {"requester": requester, "guests": guests, "refused": refused,
             "host": host, "evidence": proof}, checks.failures
 
@@ -268,9 +298,10 @@ def summary(result):
         lines.append(f"hardware TPM: PCR {result['host']['pcr']} covers "
                      f"{result['host']['log_events']} domains, sha256 {result['host']['sha256']}")
     if result["evidence"]:
-        lines.append(f"guest {result['evidence']['guest']} proves it, from the hardware TPM up, for the "
-                     f"nonce {result['evidence']['nonce']}: "
-                     f"{Path(result['evidence']['bundle']).relative_to(ROOT)}")
+        proof = result["evidence"]
+        lines.append(f"guest {proof['guest']} proves what it was built from, for the nonce {proof['nonce']}: "
+                     f"{Path(proof['bundle']).relative_to(ROOT)}")
+        lines += [f"  {link['state']:9} {link['name']}: {link['reason']}" for link in proof["links"] or []]
     for refusal in result["refused"]:
         lines.append(f"refused: {refusal['request']}")
         lines.append(f"  {refusal['reason']}")
@@ -291,7 +322,8 @@ def main():
     say(f"booting Xen and the appliance in QEMU (its console: {log.relative_to(ROOT)})")
     with qemu.SoftwareTpm(enrol=True) as tpm:
         boot(initrd, log, tpm)
-    result, failures = result_of(*read_answers(log), nonce, tpm.attestation_key)
+    verifier = Verifier(nonce, tpm.attestation_key, options.build / "cli" / "ashlar")
+    result, failures = result_of(*read_answers(log), verifier)
     if not options.keep:
         initrd.unlink()
     print(summary(result), file=sys.stderr if options.json else sys.stdout, flush=True)
