@@ -60,7 +60,8 @@ void add_create_guest(CLI::App* app, Guest& guest, Texts& texts) {
   app->add_option("--uuid", guest.uuid, "its UUID; without, the builder makes one");
   app->add_option("--type", guest.type, "pv or pvh (default pvh)")
       ->check(CLI::IsMember({"pv", "pvh"}));
-  app->add_option("--kernel", guest.kernel, "the kernel file, or sha256:DIGEST of one that the builder holds");
+  app->add_option("--kernel", guest.kernel,
+                  "the kernel file, or sha256:DIGEST of one that the builder holds");
   app->add_option("--initrd", guest.initrds, "an initrd, likewise; may be repeated, in load order")
       ->allow_extra_args(false);
   app->add_option("--cmdline", guest.command_line, "the kernel's command line");

@@ -112,8 +112,7 @@ private:
       if (given_up_ || !lane)
         return;
       lane->taken = true;
-      const auto piece =
-          bytes_.subspan(lane->done, std::min(piece_bytes, available_ - lane->done));
+      const auto piece = bytes_.subspan(lane->done, std::min(piece_bytes, available_ - lane->done));
       lock.unlock();
       Status hashed = lane->stream.update(piece);
       lock.lock();

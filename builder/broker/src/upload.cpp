@@ -25,8 +25,7 @@ Result<ImageIntake> ImageIntake::begin(std::string what, std::uint64_t size) {
     return errno_failure(fmt::format("sizing the memory for {} to {} bytes", what, size));
   Mapping mapping = TRY(Mapping::of(file.value(), what));
   measure::ParallelDigest digest = TRY(measure::ParallelDigest::begin(mapping.bytes()));
-  return ImageIntake(std::move(what), size, std::move(file), std::move(mapping),
-                     std::move(digest));
+  return ImageIntake(std::move(what), size, std::move(file), std::move(mapping), std::move(digest));
 }
 
 Status ImageIntake::take(std::span<const std::byte> chunk) {

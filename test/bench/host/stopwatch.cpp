@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // ashlar-stopwatch CGROUP COMMAND…: runs a command in a control group (version 2; "-": in none) and
-// prints how long that took by the monotonic clock, in ns, as the last line ("ns 123"). Its exit status
-// is the command's.
-// ashlar-stopwatch --memcpy MIB: the same for one copy of so many MiB into memory whose pages are there.
+// prints how long that took by the monotonic clock, in ns, as the last line ("ns 123"). Its exit
+// status is the command's. ashlar-stopwatch --memcpy MIB: the same for one copy of so many MiB into
+// memory whose pages are there.
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>

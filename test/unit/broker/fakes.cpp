@@ -321,7 +321,7 @@ std::unique_ptr<ipc::Transport> domain_transport(UniqueFd fd, std::uint32_t domi
 }
 
 std::string content(int fd) {
-  struct stat status {};
+  struct stat status{};
   if (fstat(fd, &status) != 0)
     return {};
   std::string text(static_cast<std::size_t>(status.st_size), '\0');

@@ -101,8 +101,7 @@ TEST_CASE("ashlar: upload sends images ahead, and create takes them by their dig
   const std::string name = sent.output.substr(0, sent.output.find(' '));
   CHECK(name.starts_with("sha256:"));
   CHECK(name.size() == 71);
-  const Run built =
-      run_ashlar("-H " + server.address() + " create --name web --kernel " + name);
+  const Run built = run_ashlar("-H " + server.address() + " create --name web --kernel " + name);
   server.join();
   CHECK(built.code == 0);
   CHECK(server.images == std::vector<std::string>{"the kernel"});
@@ -114,8 +113,8 @@ TEST_CASE("ashlar: an image that is given by its digest and not held cannot be s
       builder.reply(request.id, ashlar_v1_Response_missing_images_tag,
                     [](Response& response) { response.part.missing_images.positions_count = 1; });
   });
-  const Run run = run_ashlar("-H " + server.address() + " create --name web --kernel sha256:" +
-                             std::string(64, 'a'));
+  const Run run = run_ashlar("-H " + server.address() +
+                             " create --name web --kernel sha256:" + std::string(64, 'a'));
   CHECK(run.code == 1);
   CHECK(run.output.find("ashlar upload FILE") != std::string::npos);
   CHECK(run_ashlar("create --name web --kernel sha256:12").code == 2);

@@ -14,8 +14,8 @@ namespace ashlar::cli {
 /// A kernel or initrd file, open and hashed. It is read again for an upload: bytes that changed in
 /// between have another digest, which the builder notices.
 struct ImageFile {
-  std::string path; // or "sha256:DIGEST"
-  UniqueFd fd;      // none: the digest alone is known, and no other of `digests`
+  std::string path;       // or "sha256:DIGEST"
+  UniqueFd fd;            // none: the digest alone is known, and no other of `digests`
   std::uint64_t size = 0; // bytes
   measure::Digests digests;
 };

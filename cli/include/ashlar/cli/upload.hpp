@@ -9,8 +9,8 @@
 namespace ashlar::cli {
 
 /// Sends an image to the builder, which keeps it for builds to come. Problems: not_found (the image
-/// was given by its digest alone, so there are no bytes to send), refused, transport, integrity (the
-/// file changed since it was hashed).
+/// was given by its digest alone, so there are no bytes to send), refused, transport, integrity
+/// (the file changed since it was hashed).
 [[nodiscard]] Outcome<void> upload_image(Session& session, Progress& progress,
                                          const ImageFile& image);
 

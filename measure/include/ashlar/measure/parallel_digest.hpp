@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// All banks of one image at once, on as many cores as that is worth, while the image still comes in.
+// All banks of one image at once, on as many cores as that is worth, while the image still comes
+// in.
 #pragma once
 
 #include <cstddef>
