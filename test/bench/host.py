@@ -31,6 +31,7 @@ SMALL_GUEST_MIB = 16
 MANY = 200
 COMMAND_SECONDS = 900  # a bound, for a loaded host
 GROUPS = "/sys/fs/cgroup"
+COPIES = "/bench/copies"  # a tmpfs of its own: /tmp and /run are small
 INITRD_MIB = (1, 32, 128)
 MEMORY_MIB = (128, 2048)
 
@@ -120,6 +121,8 @@ class Bench:
                          f"echo '+memory +cpu' >{GROUPS}/cgroup.subtree_control && "
                          f"mkdir {GROUPS}/ashlar {GROUPS}/xl && "
                          f"echo $(pidof ashlar-builder) >{GROUPS}/ashlar/cgroup.procs")
+        for shell in (self._dom0, self._toolstack):
+            shell.check(f"mkdir {COPIES} && mount -t tmpfs none {COPIES}")
         # What xen-init-dom0 writes, and xl looks for.
         self._dom0.check("xenstore-write /local/pool/0/name Pool-0")
         # Made here: in the appliance's image they would slow its start.
@@ -168,10 +171,10 @@ class Bench:
         peak = self._number(f"cat {GROUPS}/ashlar/memory.peak")
         extra = peak - max(held, self._held_bytes())
         rows = [("extra_memory", "MiB", extra / 2**20, peer / 2**20, "xl create -p, in all")]
-        self._toolstack.check("dd if=/dev/urandom of=/run/large bs=1M count=64", COMMAND_SECONDS)
-        sent = self._stopwatch(self._toolstack, "ashlar-stopwatch - ashlar upload /run/large")
+        self._toolstack.check(f"dd if=/dev/urandom of={COPIES}/large bs=1M count=64", COMMAND_SECONDS)
+        sent = self._stopwatch(self._toolstack, f"ashlar-stopwatch - ashlar upload {COPIES}/large")
         copied = self._stopwatch(self._toolstack, "ashlar-stopwatch --memcpy 64")
-        self._toolstack.check("rm /run/large")
+        self._toolstack.check(f"rm {COPIES}/large")
         size = 64 * 2**20 / 1e6
         return rows + [("upload_bandwidth", "MB/s", size / sent, size / copied, "memcpy, same domain")]
 
@@ -223,7 +226,7 @@ class Bench:
     def _variant(self, shell, name):
         """A file with one line more than /bench/NAME: to the builder, another image."""
         self._variants += 1
-        path = f"/run/{name}-{self._variants}"  # a tmpfs of its own: the root's is full of images
+        path = f"{COPIES}/{name}-{self._variants}"
         shell.check(f"(cat /bench/{name}; echo variant {self._variants:6}) >{path}", COMMAND_SECONDS)
         return path
 
