@@ -9,6 +9,7 @@ Whatever a test leaves behind fails that test, unless its attribute `changes_sta
 
 import argparse
 import importlib.util
+import os
 import sys
 import threading
 import time
@@ -30,12 +31,15 @@ EXIT_SKIPPED = 77  # Meson's
 class Runner:
     """Runs the tests of all files and counts."""
 
-    def __init__(self, images, only):
+    def __init__(self, images, only, minutes):
         self._images = images
         self._only = only
+        self._minutes = minutes  # none: no limit
+        self._end = time.monotonic() + minutes * 60 if minutes else None
         self._lock = threading.Lock()  # for the counts and whole reports
         self.passed = 0
         self.failed = 0
+        self.skipped = 0
 
     def run_file(self, path):
         """Runs the tests of one file, on as few boots as possible."""
@@ -44,7 +48,7 @@ class Runner:
                  if name.startswith("test_") and callable(function)
                  and self._only in f"{path.stem}.{name}"]
         options = getattr(module, "BOOT", {})
-        while tests:
+        while tests and not self._skip_late(path.stem, tests):
             print(f"{path.stem}: booting", flush=True)
             try:
                 with fixture.boot(self._images, path.stem, **options) as machine:
@@ -57,7 +61,7 @@ class Runner:
     def _run_on(self, machine, group, tests):
         """Runs tests, and takes them off the list, until one leaves a machine that is of no more use."""
         before = fixture.state(machine)
-        while tests:
+        while tests and not self._skip_late(group, tests):
             name, function = tests.pop(0)
             started = time.monotonic()
             problem = attempt(function, machine)
@@ -79,6 +83,17 @@ class Runner:
             self._report(group, name, function, time.monotonic() - started, problem, machine)
             if not usable or getattr(function, "ends_machine", False):
                 return
+
+    def _skip_late(self, group, tests):
+        """Takes all tests off the list, and says so, once the time for all of them is over."""
+        if self._end is None or time.monotonic() < self._end:
+            return False
+        with self._lock:
+            for name, _ in tests:
+                print(f"skip {group}.{name}: the {self._minutes} min for the system tests are over", flush=True)
+            self.skipped += len(tests)
+        tests.clear()
+        return True
 
     def _report(self, group, name, function, seconds, problem, machine=None):
         title = (function.__doc__ or name).splitlines()[0].rstrip(".")
@@ -131,16 +146,19 @@ def main():
     parser.add_argument("--only", default="", help="tests whose FILE.FUNCTION contains this")
     parser.add_argument("--machines", type=int, default=2, help="files that run side by side, each on "
                         "its machine (2; more than there are cores starve each other)")
+    parser.add_argument("--minutes", type=int, default=int(os.environ.get("ASHLAR_TEST_MINUTES", "0")),
+                        help="begin no test after so long (ASHLAR_TEST_MINUTES; 0: run them all)")
     options = parser.parse_args()
     if reason := qemu.available():
         print(f"skipped: {reason}: run ./dev setup")
         return EXIT_SKIPPED
     print("making the images", flush=True)
-    runner = Runner(fixture.Images(options.build.resolve()), options.only)
+    runner = Runner(fixture.Images(options.build.resolve()), options.only, options.minutes)
     with ThreadPoolExecutor(max_workers=options.machines) as machines:
         # list(): an exception of the harness itself must come out here.
         list(machines.map(runner.run_file, sorted(HERE.glob("test_*.py"), key=starting_order)))
-    print(f"{runner.passed} passed, {runner.failed} failed", flush=True)
+    skipped = f", {runner.skipped} skipped" if runner.skipped else ""
+    print(f"{runner.passed} passed, {runner.failed} failed{skipped}", flush=True)
     return 0 if runner.passed and not runner.failed else 1
 
 
