@@ -19,6 +19,10 @@ constexpr std::size_t piece_bytes = 128 * 1024;
 // A third could only take a bank of its own, and the longest alone takes nearly half of the whole.
 constexpr unsigned max_threads = 2;
 
+// How far the hashing may be behind: who fills the range is held back a little with each piece, and
+// not for the whole of it at the end.
+constexpr std::size_t max_lag_bytes = 4u << 20;
+
 struct Lane {
   BankStream stream;
   std::size_t done = 0; // bytes
@@ -59,11 +63,13 @@ public:
   }
 
   void available(std::size_t count) {
-    {
-      const std::scoped_lock lock(mutex_);
-      available_ = std::clamp(count, available_, bytes_.size());
-    }
+    std::unique_lock lock(mutex_);
+    available_ = std::clamp(count, available_, bytes_.size());
     news_.notify_all();
+    progress_.wait(lock, [this] {
+      return std::ranges::all_of(
+          lanes_, [this](const Lane& lane) { return available_ - lane.done <= max_lag_bytes; });
+    });
   }
 
   Result<Digests> finish() {
@@ -120,13 +126,15 @@ private:
         lane->outcome = std::move(hashed);
       lane->done += piece.size();
       lane->taken = false;
+      progress_.notify_one();
     }
   }
 
   std::span<const std::byte> bytes_;
   std::vector<Lane> lanes_;
   std::mutex mutex_;
-  std::condition_variable news_;
+  std::condition_variable news_;     // for the threads
+  std::condition_variable progress_; // for the one who fills the range
   std::size_t available_ = 0;
   bool complete_ = false; // no more will become available
   bool given_up_ = false;

@@ -27,6 +27,7 @@ public:
   ~ParallelDigest();
 
   /// The first `count` bytes of the range are there from now on; `count` never falls.
+  /// Waits while the hashing is more than a few MiB behind.
   void available(std::size_t count);
 
   /// Waits for the digests of the bytes that are available, and ends; the object must not be used
