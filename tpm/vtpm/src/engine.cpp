@@ -93,8 +93,10 @@ Status send(Engine& engine, std::uint16_t tag, std::uint32_t code, const Body& b
 }
 
 constexpr std::uint32_t ord_startup = 0x99;
-constexpr std::uint32_t ord_physical_enable = 0x6f;
-constexpr std::uint32_t ord_physical_set_deactivated = 0x72;
+constexpr std::uint32_t ord_get_capability = 0x65;
+// TPM_CAP_FLAG, of 4 bytes: TPM_CAP_FLAG_PERMANENT.
+constexpr auto get_permanent_flags =
+    std::to_array<std::uint8_t>({0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 1, 8});
 constexpr std::uint32_t ord_physical_presence = 0x4000000a; // TSC_ORD_PhysicalPresence
 constexpr std::uint32_t cc_startup = 0x144;
 constexpr std::uint32_t cc_self_test = 0x143;
@@ -117,19 +119,27 @@ Status startup(Engine& engine) {
   return send(engine, tag_plain, cc_startup, Body{0x00, 0x00}, "starting the TPM 2.0");
 }
 
-// A TPM 1.2 leaves the factory disabled; its owner enables it at the keyboard.
-Status enable_tpm12(Engine& engine) {
-  const std::string doing = "enabling the TPM 1.2";
-  TRY(send(engine, tag_tpm12, ord_physical_presence, Body{0x00, 0x20}, doing)); // CMD_ENABLE
-  TRY(send(engine, tag_tpm12, ord_physical_presence, Body{0x00, 0x08}, doing)); // PRESENT
-  TRY(send(engine, tag_tpm12, ord_physical_enable, Body{}, doing));
-  return send(engine, tag_tpm12, ord_physical_set_deactivated, Body{0}, doing);
+// TPM_PERMANENT_FLAGS as TPM_GetCapability gives them: a tag, then a byte a flag (TPM 1.2 part
+// 2, 7.1).
+Status check_enabled(Engine& engine) {
+  const std::string doing = "asking whether the TPM 1.2 is enabled";
+  constexpr std::size_t disable = 2, deactivated = 4, least_size = 5;
+  const auto flags = TRY(run(
+      engine, command(tag_tpm12, ord_get_capability, std::as_bytes(std::span(get_permanent_flags))),
+      doing));
+  constexpr std::size_t before = sizeof(std::uint32_t); // the flags' size
+  if (flags.size() < before + least_size || flags[before + disable] != std::byte{} ||
+      flags[before + deactivated] != std::byte{})
+    return failure(ErrorCode::internal, doing,
+                   "it is not: its state was not made by libtpms as it leaves the factory here");
+  return {};
 }
 
-// Without this a guest could claim to sit at the keyboard: NOTPRESENT and LOCK.
+// Without this a guest could claim to sit at the keyboard: CMD_ENABLE, then NOTPRESENT and LOCK.
 Status lock_presence(Engine& engine) {
-  return send(engine, tag_tpm12, ord_physical_presence, Body{0x00, 0x14},
-              "locking physical presence");
+  const std::string doing = "locking physical presence";
+  TRY(send(engine, tag_tpm12, ord_physical_presence, Body{0x00, 0x20}, doing));
+  return send(engine, tag_tpm12, ord_physical_presence, Body{0x00, 0x14}, doing);
 }
 
 // A bank that nobody extends would say of any guest that nothing was measured, and the guest could
@@ -199,13 +209,14 @@ Status Engine::power_on() {
 
 Status Engine::prepare() {
   TRY(power_on());
-  // What is chosen now holds from the next reset on.
-  const bool tpm12 = version_ == measure::Vtpm::tpm12;
-  TRY(tpm12 ? enable_tpm12(*this) : allocate_banks(*this));
+  if (version_ == measure::Vtpm::tpm12) {
+    TRY(check_enabled(*this));
+    return lock_presence(*this);
+  }
+  // The banks chosen now hold from the next reset on.
+  TRY(allocate_banks(*this));
   TPMLIB_Terminate();
   TRY(power_on());
-  if (tpm12)
-    return lock_presence(*this);
   TRY(send(*this, tag_plain, cc_self_test, Body{1}, "testing the TPM 2.0"));
   return close_platform(*this);
 }
