@@ -156,6 +156,7 @@ Status Builds::plan_and_construct(Id id, Build& build) {
   plan.command_line = draft.command_line;
   plan.initrd_count = static_cast<std::uint32_t>(draft.initrds.size());
   plan.io_pages = draft.io_pages;
+  plan.native_tsc = draft.service();
   std::vector<int> initrds;
   for (const UsedImage& initrd : draft.initrds)
     initrds.push_back(initrd.image->file.value());

@@ -22,7 +22,10 @@ constexpr std::uint64_t memory_slack_kib = 1024;
 // Pages for the second-stage page tables: 1 MiB a vCPU and one page for each MiB of memory.
 constexpr std::uint64_t paging_pages_a_vcpu = 256;
 constexpr std::uint64_t timer_mode_no_delay = 1; // HVMPTM_no_delay_for_missed_ticks
+// XEN_DOMCTL_gettscinfo's modes (xen/include/public/arch-x86/cpuid.h and domctl.h): by default Xen
+// emulates RDTSC where the machine's counters are not known to agree; natively it never does.
 constexpr std::uint32_t tsc_mode_default = 0;
+constexpr std::uint32_t tsc_mode_native = 2;
 
 bool translated(const Plan& plan) {
   return plan.configuration.type == measure::GuestType::pvh;
@@ -117,7 +120,8 @@ Status set_up_domain(xen::Control& control, const Plan& plan, std::uint32_t domi
     TRY(control.check(xc_domain_set_memmap_limit(xen, domid, configuration.max_memory_kib),
                       fmt::format("setting the memory map of domain {}", domid)));
   TRY(grant_io_pages(control, plan, domid));
-  TRY(control.check(xc_domain_set_tsc_info(xen, domid, tsc_mode_default, 0, 0, 0),
+  const std::uint32_t tsc_mode = plan.native_tsc ? tsc_mode_native : tsc_mode_default;
+  TRY(control.check(xc_domain_set_tsc_info(xen, domid, tsc_mode, 0, 0, 0),
                     fmt::format("setting the clock mode of domain {}", domid)));
   constexpr bool restored = false, pae = true, invariant_tsc = false, nested = false;
   return control.check(xc_cpuid_apply_policy(xen, domid, restored, nullptr, 0, pae, invariant_tsc,

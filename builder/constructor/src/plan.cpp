@@ -125,6 +125,7 @@ std::vector<std::byte> encode(const Plan& plan) {
     writer.u64(pages.first_page);
     writer.u32(pages.count);
   }
+  writer.u8(static_cast<std::uint8_t>(plan.native_tsc));
   writer.u32(plan.console_domid);
   writer.u32(plan.xenstore_domid);
   return writer.take();
@@ -158,6 +159,10 @@ Result<Plan> decode_plan(std::span<const std::byte> bytes) {
     const std::uint64_t first_page = reader.u64();
     plan.io_pages.push_back({.first_page = first_page, .count = reader.u32()});
   }
+  const std::uint8_t native_tsc = reader.u8();
+  if (native_tsc > 1)
+    reader.reject(fmt::format("the clock mode {} is neither 0 nor 1", native_tsc));
+  plan.native_tsc = native_tsc == 1;
   plan.console_domid = reader.u32();
   plan.xenstore_domid = reader.u32();
   TRY(reader.end("the build plan"));

@@ -52,6 +52,11 @@ struct Domain {
   /// unpaused.
   bool admitted = false;
 
+  /// One of the builder's own: it never moves to another machine, and its Linux reads time through
+  /// Xen.
+  [[nodiscard]] bool service() const {
+    return requester || tpm_manager || vtpm_state_store || vtpm_of != 0;
+  }
   [[nodiscard]] std::uint32_t domid() const { return record.domid; }
   [[nodiscard]] const measure::Uuid& uuid() const { return record.uuid; }
   [[nodiscard]] const std::string& name() const { return configuration.name; }
