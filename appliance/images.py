@@ -40,6 +40,7 @@ console_log_directory = "/var/log/xen/console"
 libexec_directory = "/usr/libexec/ashlar"
 """
 
+SERVICE_KERNEL = "/boot/ashlar/service-vmlinuz"
 # The TIS registers of the machine's TPM: 5 pages, a locality each (TCG PC Client Platform TPM Profile).
 MANAGER_MANIFEST = """\
 [[domain]]
@@ -73,7 +74,7 @@ name = "{name}"
 type = "pv"
 vcpus = 1
 memory_mib = 512
-kernel = "/boot/ashlar/toolstack-vmlinuz"
+kernel = "{kernel}"
 initrds = ["/boot/ashlar/toolstack-initrd"]
 command_line = "{command_line}"
 requester = true
@@ -135,7 +136,7 @@ def _add_builder(archive, recipe):
     settings = BUILDER_SETTINGS
     manifest = ""
     if recipe.service_kernel:
-        archive.file("/boot/ashlar/service-vmlinuz", recipe.service_kernel)
+        archive.file(SERVICE_KERNEL, recipe.service_kernel)
     if recipe.tpm_manager_initrd:
         archive.file("/boot/ashlar/tpm-manager-initrd", recipe.tpm_manager_initrd)
         manifest = MANAGER_MANIFEST.format(command_line=MANAGER_COMMAND_LINE,
@@ -148,16 +149,21 @@ def _add_builder(archive, recipe):
     for name, text in recipe.policies.items():
         archive.file(f"/etc/ashlar/policy.d/{name}", text)
     if recipe.toolstack_kernel:
-        archive.file("/boot/ashlar/toolstack-vmlinuz", recipe.toolstack_kernel)
+        # The same kernel as that of the service domains is there, and is measured, once.
+        if recipe.toolstack_kernel == recipe.service_kernel:
+            path = SERVICE_KERNEL
+        else:
+            path = "/boot/ashlar/toolstack-vmlinuz"
+            archive.file(path, recipe.toolstack_kernel)
         archive.file("/boot/ashlar/toolstack-initrd", recipe.toolstack_initrd)
-        manifest += _boot_domain("toolstack", first=True)
+        manifest += _boot_domain("toolstack", path, first=True)
         if recipe.second_toolstack:
-            manifest += _boot_domain("toolstack-2", first=False)
+            manifest += _boot_domain("toolstack-2", path, first=False)
     archive.file("/etc/ashlar/boot.toml", manifest)
 
 
-def _boot_domain(name, first):
-    return BOOT_MANIFEST.format(name=name, essential=str(first).lower(),
+def _boot_domain(name, kernel_path, first):
+    return BOOT_MANIFEST.format(name=name, kernel=kernel_path, essential=str(first).lower(),
                                 vtpm_state_store=str(first).lower(),
                                 command_line=TOOLSTACK_COMMAND_LINE)
 

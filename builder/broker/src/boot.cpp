@@ -92,7 +92,12 @@ void introduce(Services& services, const measure::Record& record, const BootDoma
 Result<UsedImage> take_in_for_boot(Services& services, const std::string& path,
                                    std::uint64_t limit) {
   const std::string requester = TRY(boot_requester(services));
-  ImageIntake::Received received = TRY(take_in_file(path, limit));
+  const OpenedFile file = TRY(open_file(path));
+  // Domains that boot the same kernel name the same file.
+  for (const ImageHandle& held : services.images.held_by(requester))
+    if (held->source == file.version && held->size <= limit)
+      return UsedImage{path, held->size, held->digests, held};
+  ImageIntake::Received received = TRY(take_in_file(file, path, limit));
   const std::uint64_t size = received.size;
   const measure::Digests digests = received.digests;
   const Reservation room = TRY(services.images.reserve(requester, size, std::nullopt));
@@ -100,6 +105,7 @@ Result<UsedImage> take_in_for_boot(Services& services, const std::string& path,
   forget_dropped_images(services);
   const ImageHandle image =
       TRY(keep_image(services, requester, digests, size, std::move(received.file)));
+  image->source = file.version;
   return UsedImage{path, size, digests, image};
 }
 

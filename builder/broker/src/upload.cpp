@@ -2,6 +2,7 @@
 #include "ashlar/broker/upload.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -46,18 +47,30 @@ Result<ImageIntake::Received> ImageIntake::finish() {
   return Received{TRY(digest_.finish()), received_, std::move(file_)};
 }
 
-Result<ImageIntake::Received> take_in_file(const std::string& path, std::uint64_t limit) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd)
+Result<OpenedFile> open_file(const std::string& path) {
+  OpenedFile file;
+  file.fd = UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status{};
+  if (!file.fd || fstat(file.fd.value(), &status) != 0)
     return errno_failure("opening " + path);
-  const std::uint64_t size = TRY(file_size(fd.value(), path));
+  constexpr std::int64_t ns_in_second = 1'000'000'000;
+  file.version = {.device = status.st_dev,
+                  .inode = status.st_ino,
+                  .size = static_cast<std::uint64_t>(status.st_size),
+                  .changed_ns = status.st_ctim.tv_sec * ns_in_second + status.st_ctim.tv_nsec};
+  return file;
+}
+
+Result<ImageIntake::Received> take_in_file(const OpenedFile& file, const std::string& path,
+                                           std::uint64_t limit) {
+  const std::uint64_t size = file.version.size;
   if (size > limit)
     return failure(ErrorCode::limit, "reading " + path,
                    fmt::format("it has {} bytes, at most {} are taken", size, limit));
   ImageIntake intake = TRY(ImageIntake::begin(path, size));
   std::vector<std::byte> buffer(chunk_bytes);
   for (;;) {
-    const ssize_t count = ::read(fd.value(), buffer.data(), buffer.size());
+    const ssize_t count = ::read(file.fd.value(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR)
       continue;
     if (count < 0)

@@ -8,6 +8,7 @@
 
 #include "ashlar/broker/limits.hpp"
 #include "ashlar/broker/settings.hpp"
+#include "ashlar/broker/upload.hpp"
 #include "scene.hpp"
 
 using namespace ashlar;
@@ -94,6 +95,32 @@ struct WithVtpms : Scene {
 };
 
 } // namespace
+
+TEST_CASE("vtpms: a kernel's file is taken in once, and again when it has changed") {
+  const auto kernel_of = [](const JournalState& journal, std::uint32_t domid) {
+    const auto found = std::ranges::find_if(
+        journal.domains, [&](const auto& entry) { return entry.second.domid() == domid; });
+    REQUIRE(found != journal.domains.end());
+    return found->second.kernel.digests;
+  };
+  WithVtpms scene;
+  const auto booted = kernel_of(scene.journal(), 100);
+  CHECK(kernel_of(scene.journal(), 101) == booted); // the manager's domain and the toolstack's
+  const std::string file = scene.settings.vtpm->kernel;
+  SUBCASE("it has not") {
+    CHECK(open_file(file)->version == open_file(file)->version);
+    scene.begin();
+    CHECK(kernel_of(scene.journal(), vtpm) == booted);
+  }
+  SUBCASE("it has, and is as long as before") {
+    const FileVersion before = open_file(file)->version;
+    write_file(file, "service KERNEL");
+    CHECK(open_file(file)->version != before);
+    scene.begin();
+    CHECK(kernel_of(scene.journal(), vtpm) ==
+          *measure::digest(std::as_bytes(std::span("service KERNEL", 14))));
+  }
+}
 
 TEST_CASE("vtpms: a guest runs after its vTPM has reported, and not before") {
   WithVtpms scene;

@@ -29,6 +29,16 @@ struct VerifiedSigners {
   std::vector<std::string> names;
 };
 
+/// A file of the builder domain as it was when its bytes were read: none of these can stay while
+/// the bytes change, but by who could as well replace the builder.
+struct FileVersion {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size = 0;      // bytes
+  std::int64_t changed_ns = 0; // of the inode, since 1970
+  bool operator==(const FileVersion&) const = default;
+};
+
 /// One held image. `file` is sealed: from the moment its digests were known nobody can change it.
 struct Image {
   measure::Digests digests;
@@ -36,6 +46,7 @@ struct Image {
   UniqueFd file;
   std::optional<InspectedKernel> inspected; // set once the inspector has accepted it as a kernel
   std::optional<VerifiedSigners> signers;   // set once a policy asked for it
+  std::optional<FileVersion> source;        // the builder's own file that it was read from last
   std::set<std::string> holders;            // requesters that brought these bytes themselves
   std::uint64_t last_use = 0;               // rises with each use; the smallest is dropped first
 

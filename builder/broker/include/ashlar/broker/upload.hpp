@@ -49,9 +49,17 @@ private:
   measure::ParallelDigest digest_; // of the mapping: ends before it
 };
 
-/// Takes in a file of the builder domain, the same way. Errors: not_found, io, limit.
-[[nodiscard]] Result<ImageIntake::Received> take_in_file(const std::string& path,
-                                                         std::uint64_t limit);
+/// A file of the builder domain, opened for reading, and which version of it. Errors: not_found,
+/// io.
+struct OpenedFile {
+  UniqueFd fd;
+  FileVersion version;
+};
+[[nodiscard]] Result<OpenedFile> open_file(const std::string& path);
+
+/// Takes in a file of the builder domain, the same way. Errors: io, limit.
+[[nodiscard]] Result<ImageIntake::Received>
+take_in_file(const OpenedFile& file, const std::string& path, std::uint64_t limit);
 
 /// Measures what the supervisor kept over a restart, anew: its seals are checked, then its bytes
 /// hashed.
