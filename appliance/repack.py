@@ -7,6 +7,7 @@ the payload only one paragraph of zeros is left: an offset of 0 would mean that 
 """
 
 import hashlib
+import os
 import struct
 import subprocess
 
@@ -17,6 +18,7 @@ PAYLOAD_LENGTH = 0x24C   # u32: bytes
 SECTOR = 512
 PARAGRAPH = 16
 LZ4_LEGACY_MAGIC = b"\x02\x21\x4c\x18"
+XZ_MAGIC = b"\xfd7zXZ\x00"
 
 # The tools as Linux's scripts/Makefile.lib calls them, at levels that are quick. All but gzip get the
 # plain size appended.
@@ -43,14 +45,25 @@ def all_payloads(source, folder):
     return targets
 
 
+def plain_kernel(image):
+    """The kernel's ELF of the bzImage `image`, in a file beside it."""
+    target = image.with_name(image.name.replace("vmlinuz", "vmlinux"))
+    if not target.exists():
+        fresh = target.with_suffix(f".{os.getpid()}")
+        fresh.write_bytes(plain_elf(image.read_bytes()))
+        fresh.rename(target)
+    return target
+
+
 def plain_elf(image):
-    """The kernel's ELF out of a bzImage with an lz4 payload."""
+    """The kernel's ELF out of a bzImage with an lz4 or xz payload."""
     payload = _payload(image)
-    if not payload.startswith(LZ4_LEGACY_MAGIC):
-        raise SystemExit("the kernel to repack has no lz4 payload")
+    tools = {LZ4_LEGACY_MAGIC: "lz4", XZ_MAGIC: "xz"}
+    tool = next((tool for magic, tool in tools.items() if payload.startswith(magic)), None)
+    if tool is None:
+        raise SystemExit("the kernel to unpack has neither an lz4 nor an xz payload")
     size = struct.unpack("<I", payload[-4:])[0]
-    elf = subprocess.run(["lz4", "-d", "-c"], input=payload[:-4], capture_output=True,
-                         check=True).stdout
+    elf = subprocess.run([tool, "-d", "-c"], input=payload[:-4], capture_output=True, check=True).stdout
     if len(elf) != size:
         raise SystemExit(f"the payload unpacked to {len(elf)} bytes and announces {size}")
     return elf

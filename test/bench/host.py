@@ -107,7 +107,7 @@ def boot(build, kernels):
     initrd = images.write_appliance(OUT / "appliance", images.Appliance(
         build=build, debug=True, toolstack_kernel=kernels["lz4"], toolstack_initrd=toolstack,
         policies={"bench.toml": POLICY}, files=files))
-    return Machine(initrd, OUT / "console.log", MACHINE_MIB, dom0_memory_mib=DOM0_MIB)
+    return Machine(initrd, OUT / "console.log", MACHINE_MIB, dom0_memory_mib=DOM0_MIB, counted=True)
 
 
 class Bench:

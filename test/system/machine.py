@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from appliance.qemu import (DOM0_MEMORY_MIB, MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, qemu_command,
-                            unpack_xen)
+from appliance.qemu import (DOM0_MEMORY_MIB, MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, power_on,
+                            qemu_command, unpack_xen)
 from shell import Shell, ShellError
 
 BOOT_SECONDS = 600  # a limit for a loaded machine; 20 to 50 are usual
@@ -21,15 +21,15 @@ class Machine:
     """One boot of an appliance image with the debug tools. Use it in a with statement."""
 
     def __init__(self, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", toolstack=True,
-                 tpm=False, dom0_memory_mib=DOM0_MEMORY_MIB):
+                 tpm=False, dom0_memory_mib=DOM0_MEMORY_MIB, counted=False):
         self.tpm = SoftwareTpm(enrol=True) if tpm else None
         self.log = Path(log)
         self._directory = tempfile.TemporaryDirectory(prefix="ashlar-machine-")
         work = Path(self._directory.name)
         lines = {"dom0": work / "dom0.sock", "toolstack": work / "toolstack.sock"}
-        command = qemu_command(unpack_xen(work), initrd, self.log, memory_mib,
+        command = qemu_command(unpack_xen(work), initrd, memory_mib,
                                f"ashlar.shell=ttyS1 {WITHOUT_TPM_DRIVER} {dom0_arguments}",
-                               dom0_memory_mib=dom0_memory_mib)
+                               dom0_memory_mib=dom0_memory_mib, counted=counted)
         command += ["-serial", f"unix:{lines['dom0']},server=on,wait=off"]
         # The legacy port's interrupt 4 is Xen's for its own console: this one gets 5.
         command += ["-chardev", f"socket,id=line3,path={lines['toolstack']},server=on,wait=off",
@@ -46,9 +46,7 @@ class Machine:
         command = list(self._command)
         if self.tpm:
             command += self.tpm.__enter__().qemu_arguments()
-        # A group of its own, so that a Ctrl-C of the terminal reaches the test first.
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
-                                         stderr=subprocess.PIPE, start_new_session=True)
+        self._process = power_on(command, self.log)
         try:
             self._connect()
             self.dom0.wait_ready(BOOT_SECONDS, self.alive)
