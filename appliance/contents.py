@@ -37,8 +37,9 @@ def add_program(archive, source, path=None):
     if not source.is_file():
         raise SystemExit(f"{source} is not there: run ./dev setup and ./dev build")
     archive.program(merged(path or str(source)), without_debug_information(source))
+    # All that it loads, however deep: a library asked alone might not find what lies beside it.
     for library in libraries(source):
-        add_library(archive, library)
+        archive.program(merged(str(library)), library)
 
 
 @functools.lru_cache(maxsize=None)

@@ -110,6 +110,7 @@ class Appliance:
     second_toolstack: bool = False                # one more, which the appliance outlives
     preload: Path = None                          # debug: a library for /etc/ld.so.preload
     files: dict = field(default_factory=dict)     # debug: path -> bytes, text or host Path
+    programs: tuple = ()                          # debug: of the host, with their libraries
 
 
 def write_appliance(target, recipe):
@@ -179,6 +180,8 @@ def _add_debug(archive, recipe):
     for name in ("cli/ashlar", "test/system/client/ashlar-rogue"):
         if (recipe.build / name).exists():
             contents.add_program(archive, recipe.build / name, f"/usr/bin/{Path(name).name}")
+    for program in recipe.programs:
+        contents.add_program(archive, program)
     for path, content in recipe.files.items():
         archive.file(path, content, 0o755)
     if recipe.preload:

@@ -109,11 +109,12 @@ _making = threading.Lock()
 
 def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arguments="",
          files=None, memory_mib=4096, second_toolstack=False, tpm=False, approved_vtpm="pv",
-         manager_preload=None):
+         manager_preload=None, programs=()):
     """A machine with the debug appliance. Without the builder there is no toolstack domain either.
 
     `kernels` are those that the toolstack domain has below /images; `preload` names a library of the
-    build directory for every program of the appliance; `files` (path -> content) go into it;
+    build directory for every program of the appliance; `files` (path -> content) go into it, and
+    `programs` of this machine with their libraries;
     `tpm` gives the machine a TPM, and a domain with the TPM Manager, which lets in vTPMs with the
     kernel `approved_vtpm`: they have "pv"; `manager_preload` is like `preload`, for the TPM Manager;
     `second_toolstack` adds a toolstack domain "toolstack-2" that is not essential.
@@ -128,7 +129,8 @@ def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arg
             service_kernel=made.kernels["pv"] if tpm else None,
             tpm_manager_initrd=tpm_manager if tpm else None,
             vtpm_initrd=made.vtpm() if tpm else None,
-            preload=made.build / preload if preload else None, files=files or {}))
+            preload=made.build / preload if preload else None, files=files or {},
+            programs=programs))
     if not builder:
         dom0_arguments += " ashlar.builder=manual"
     return Machine(initrd, OUT / f"{name}.log", memory_mib, dom0_arguments, toolstack=builder,

@@ -64,6 +64,18 @@ def test_seen_from_domain_0(machine):
         guests.destroy(machine, type_)
 
 
+def test_memory_grows(machine):
+    """A running guest's memory grows to its ceiling when domain 0 raises its target."""
+    for type_ in ("pv", "pvh"):
+        built = guests.create(machine, f"grows-{type_}", type=type_, kernel=type_, options="--maxmem 192",
+                              words="memhp_default_state=online")
+        guests.await_ready(machine, f"grows-{type_}")
+        machine.dom0.check(f"xenstore-write /local/domain/{built['domid']}/memory/target {192 << 10}")
+        machine.dom0.wait_for(
+            f"[ $(xl list grows-{type_} | tail -n 1 | awk '{{print $3}}') -ge 190 ]", guests.BOOT_SECONDS)
+        guests.destroy(machine, f"grows-{type_}")
+
+
 def digests(content):
     """The digests of some bytes in each bank."""
     return {bank: hashlib.new(bank, content).hexdigest() for bank in BANKS}
