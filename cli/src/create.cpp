@@ -68,7 +68,7 @@ public:
 private:
   [[nodiscard]] Outcome<void> add_image(const std::string& path) {
     progress_.show("hashing " + path, 0, 0);
-    Result<ImageFile> image = find_image(path);
+    Result<ImageFile> image = find_image(path, Hashing::name);
     if (!image)
       return std::unexpected(image.error().code == ErrorCode::invalid
                                  ? Problem::usage(image.error())

@@ -53,22 +53,29 @@ Status read_pieces(int fd, const std::string& path,
 
 } // namespace
 
-Result<ImageFile> open_image(const std::string& path) {
+Result<ImageFile> open_image(const std::string& path, Hashing hashing) {
   ImageFile image;
   image.path = path;
   image.fd = TRY(open_regular(path));
-  measure::DigestStream stream = TRY(measure::DigestStream::create());
-  TRY(read_pieces(image.fd.value(), path, [&](std::span<const std::byte> piece) {
+  std::vector<measure::BankStream> streams;
+  for (const measure::Bank bank : measure::all_banks)
+    if (hashing == Hashing::all_banks || bank == measure::Bank::sha256)
+      streams.push_back(TRY(measure::BankStream::create(bank)));
+  const auto hash = [&](std::span<const std::byte> piece) -> Status {
     image.size += piece.size();
-    return stream.update(piece);
-  }));
-  image.digests = TRY(stream.finish());
+    for (measure::BankStream& stream : streams)
+      TRY(stream.update(piece));
+    return {};
+  };
+  TRY(read_pieces(image.fd.value(), path, hash));
+  for (measure::BankStream& stream : streams)
+    TRY(stream.finish(image.digests));
   return image;
 }
 
-Result<ImageFile> find_image(const std::string& text) {
+Result<ImageFile> find_image(const std::string& text, Hashing hashing) {
   if (!text.starts_with(digest_prefix))
-    return open_image(text);
+    return open_image(text, hashing);
   ImageFile image;
   image.path = text;
   image.digests.sha256 =

@@ -31,10 +31,10 @@ Outcome<std::string> measure_files(const Arguments& arguments) {
   Progress progress(STDERR_FILENO);
   std::vector<ImageFile> images;
   progress.show("hashing " + *guest.kernel, 0, 0);
-  images.push_back(TRY(open_image(*guest.kernel)));
+  images.push_back(TRY(open_image(*guest.kernel, Hashing::all_banks)));
   for (const std::string& initrd : guest.initrds) {
     progress.show("hashing " + initrd, 0, 0);
-    images.push_back(TRY(open_image(initrd)));
+    images.push_back(TRY(open_image(initrd, Hashing::all_banks)));
   }
   progress.clear();
   const Result<std::vector<measure::Event>> events = predicted_events(*create, images, facts);

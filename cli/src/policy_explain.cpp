@@ -24,7 +24,7 @@ std::unexpected<Problem> wrong_usage(std::string doing, std::string why) {
 
 // What is known of an image: all of a file, or the digest alone.
 Outcome<policy::ImageFacts> image_facts(const std::string& text) {
-  const Result<ImageFile> image = find_image(text);
+  const Result<ImageFile> image = find_image(text, Hashing::all_banks);
   if (!image)
     return std::unexpected(image.error().code == ErrorCode::invalid ? Problem::usage(image.error())
                                                                     : Problem(image.error()));

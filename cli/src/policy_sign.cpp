@@ -38,7 +38,7 @@ Result<std::string> sign_manifest(const Signing& signing) {
 
 Result<std::string> sign_image(const Signing& signing) {
   const Keys keys = TRY(read_keys(signing));
-  const ImageFile image = TRY(open_image(signing.file));
+  const ImageFile image = TRY(open_image(signing.file, Hashing::all_banks));
   const Mapping mapping = TRY(Mapping::of(image.fd.value(), "the image " + signing.file));
   return signature::sign(mapping.bytes(), signature::Form::detached, keys.key, keys.certificate);
 }

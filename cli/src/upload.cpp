@@ -46,7 +46,7 @@ Outcome<std::string> upload(const Arguments& arguments) {
   std::vector<ImageFile> images;
   for (const std::string& path : arguments.image_files) {
     progress.show("hashing " + path, 0, 0);
-    images.push_back(TRY(open_image(path)));
+    images.push_back(TRY(open_image(path, Hashing::name)));
     progress.clear();
   }
   Session session = TRY(Session::open(arguments));

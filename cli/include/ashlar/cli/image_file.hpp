@@ -14,18 +14,22 @@ namespace ashlar::cli {
 /// A kernel or initrd file, open and hashed. It is read again for an upload: bytes that changed in
 /// between have another digest, which the builder notices.
 struct ImageFile {
-  std::string path;       // or "sha256:DIGEST"
-  UniqueFd fd;            // none: the digest alone is known, and no other of `digests`
-  std::uint64_t size = 0; // bytes
-  measure::Digests digests;
+  std::string path;         // or "sha256:DIGEST"
+  UniqueFd fd;              // none: the digest alone is known
+  std::uint64_t size = 0;   // bytes
+  measure::Digests digests; // SHA-256 always, the others if they were asked for
 };
 
+/// Which digests are computed. The builder computes its own of what it gets: to tell it which image
+/// is meant, the slower ones would be computed for nothing.
+enum class Hashing { name, all_banks };
+
 /// Opens a regular file and hashes it. Errors: not_found, denied, io, invalid (not a regular file).
-[[nodiscard]] Result<ImageFile> open_image(const std::string& path);
+[[nodiscard]] Result<ImageFile> open_image(const std::string& path, Hashing hashing);
 
 /// Opens a file, or takes an image that the builder holds by its name there: "sha256:" and 64
 /// hexadecimal digits. Errors: as open_image.
-[[nodiscard]] Result<ImageFile> find_image(const std::string& text);
+[[nodiscard]] Result<ImageFile> find_image(const std::string& text, Hashing hashing);
 
 /// Copies a regular file of at most `limit` bytes into a sealed memory file, which is the result's
 /// fd: the digests are those of the copy, whatever becomes of the file. Errors: as open_image, and
