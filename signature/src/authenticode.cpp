@@ -197,6 +197,7 @@ Trust better(Trust one, Trust other) {
 Result<ImageSignatures> check_image(std::span<const std::byte> image, const Anchors& anchors) {
   const PeFile pe = TRY(read_pe(image));
   ImageSignatures result;
+  result.unified = pe.unified;
   std::ranges::copy(TRY(digest_of(pe, EVP_sha256())), result.digest.begin());
   result.trust.assign(anchors.certificates.size(), Trust::none);
   for (const std::span<const std::byte> entry : pe.signatures) {

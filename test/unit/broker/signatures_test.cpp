@@ -162,15 +162,6 @@ TEST_CASE("signatures: a build that is cancelled while the verifier runs leaves 
   CHECK(scene.world.domains.empty());
 }
 
-TEST_CASE("signatures: a dry run says that it does not look at them") {
-  SignedScene scene;
-  REQUIRE(done(scene.client.upload("kernel")));
-  ipc::Request request = create_request("web", "kernel");
-  request.verb.create.dry_run = true;
-  CHECK(outcome(scene.client.call(request)) == "unsupported");
-  CHECK(scene.world.count("verify") == 0);
-}
-
 TEST_CASE("revocation: an image that is held already is not built once the policy takes it back") {
   Scene scene;
   Client client(scene);
