@@ -13,7 +13,7 @@ _ashlar_policy() {
     mapfile -t COMPREPLY < <(compgen -W "show reload check explain test hash sign $flags" -- "$word")
   elif [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$flags --strict --as --request --verb --owner --image --size --name --type
-      --kernel --initrd --cmdline --vcpus --memory --maxmem --key --certificate --detached --toml" -- "$word")
+      --kernel --initrd --kernel-signature --initrd-signature --cmdline --vcpus --memory --maxmem --key --certificate --detached --toml" -- "$word")
   elif [[ " ${COMP_WORDS[*]} " == *" policy sign "* ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
   else
@@ -35,7 +35,7 @@ _ashlar() {
   done
 
   case $previous in
-  --kernel | --initrd | --request | --image | --key | --certificate) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+  --kernel | --initrd | --kernel-signature | --initrd-signature | --signature | --request | --image | --key | --certificate) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
   -o | --output | --cel | --config | --manifest | --known) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
   --policy | --reference) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
   --profile) mapfile -t COMPREPLY < <(compgen -W "uapi grub pv-grub" -- "$word"); return ;;
@@ -52,8 +52,8 @@ _ashlar() {
   "") mapfile -t COMPREPLY < <(compgen -W "$verbs $flags" -- "$word") ;;
   create)
     if [[ $word == -* ]]; then
-      mapfile -t COMPREPLY < <(compgen -W "$flags --name --uuid --type --kernel --initrd --cmdline --vcpus --memory
-        --maxmem --on-poweroff --on-reboot --on-crash --vtpm --paused --dry-run" -- "$word")
+      mapfile -t COMPREPLY < <(compgen -W "$flags --name --uuid --type --kernel --initrd --kernel-signature --initrd-signature
+        --cmdline --vcpus --memory --maxmem --on-poweroff --on-reboot --on-crash --vtpm --paused --dry-run" -- "$word")
     else
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi ;;
@@ -81,7 +81,7 @@ _ashlar() {
   image)
     case $previous in
     image) mapfile -t COMPREPLY < <(compgen -W "inspect" -- "$word") ;;
-    *) mapfile -t COMPREPLY < <(compgen -f -W "$flags" -- "$word") ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -W "--signature $flags" -- "$word") ;;
     esac ;;
   images | host | version) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word") ;;
   *)

@@ -33,6 +33,16 @@ constexpr std::array domain_verbs = {
     DomainVerb{Verb::domid, "domid", "Print the number of a domain", "ashlar domid web"},
 };
 
+void add_signatures(CLI::App* app, Guest& guest) {
+  app->add_option("--kernel-signature", guest.kernel_signature,
+                  "a detached CMS signature over the kernel (DER or PEM)")
+      ->type_name("FILE");
+  app->add_option("--initrd-signature", guest.initrd_signatures,
+                  "likewise, one for each initrd in their order, or none in its place")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+}
+
 // The texts behind options whose values need a second look.
 struct Texts {
   std::string memory;
@@ -87,6 +97,7 @@ void add_create(CLI::App& app, Arguments& into, Texts& texts) {
   on_selected(create, into, Verb::create);
   create->add_option("file", into.guest_file, "an xl.cfg file; flags take precedence over it");
   add_create_guest(create, into.flags, texts);
+  add_signatures(create, into.flags);
   create->add_flag("--paused", into.paused, "leave the domain paused");
   create->add_flag("--dry-run", into.dry_run, "only ask whether the policy allows it");
 }
@@ -167,6 +178,7 @@ void add_question(CLI::App* app, Arguments& into, Texts& texts) {
   app->add_option("--size", into.question.size_bytes, "upload: bytes of an image given by digest")
       ->type_name("BYTES");
   add_create_guest(app, into.flags, texts);
+  add_signatures(app, into.flags);
 }
 
 // What is done with policy files alone: no builder is asked.
@@ -235,7 +247,10 @@ void add_image(CLI::App& app, Arguments& into) {
       add_verb(*image, "inspect", "Say what a kernel image is, as the builder's inspector sees it",
                "ashlar image inspect vmlinuz --json");
   on_selected(inspect, into, Verb::image_inspect);
-  inspect->add_option("file", into.image_file, "the kernel file")->required();
+  inspect->add_option("file", into.image_file, "the kernel file, or with --signature any image")
+      ->required();
+  inspect->add_option("--signature", into.image_signature,
+                      "a detached CMS signature over it (DER or PEM): say whose it is");
 }
 
 void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {

@@ -10,6 +10,7 @@
 #include "ashlar/cli/format.hpp"
 #include "ashlar/cli/guest_file.hpp"
 #include "ashlar/cli/image_file.hpp"
+#include "ashlar/cli/signature_file.hpp"
 #include "ashlar/cli/upload.hpp"
 
 namespace ashlar::cli {
@@ -42,7 +43,7 @@ public:
       request_.verb.create.initrds[request_.verb.create.initrds_count++] =
           reference_to(images_.back());
     }
-    return {};
+    return add_signatures(guest);
   }
 
   [[nodiscard]] Outcome<std::string> carry_out(Session& session) {
@@ -66,6 +67,23 @@ public:
   }
 
 private:
+  [[nodiscard]] Outcome<void> add_signatures(const Guest& guest) {
+    const Result<GuestSignatures> signatures = read_signatures(guest);
+    if (!signatures)
+      return std::unexpected(signatures.error().code == ErrorCode::invalid
+                                 ? Problem::usage(signatures.error())
+                                 : Problem(signatures.error()));
+    ashlar_v1_Create& create = request_.verb.create;
+    bool fits = ipc::set_bytes(create.kernel_signature, signatures->kernel);
+    for (const std::vector<std::byte>& signature : signatures->initrds)
+      fits = fits &&
+             ipc::set_bytes(create.initrd_signatures[create.initrd_signatures_count++], signature);
+    if (!fits)
+      return std::unexpected(Problem({ErrorCode::internal, "putting the request together",
+                                      "a signature does not fit into it", 0}));
+    return {};
+  }
+
   [[nodiscard]] Outcome<void> add_image(const std::string& path) {
     progress_.show("hashing " + path, 0, 0);
     Result<ImageFile> image = find_image(path, Hashing::name);

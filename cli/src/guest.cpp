@@ -67,6 +67,12 @@ Result<ashlar_v1_VtpmVersion> vtpm_from_text(const std::optional<std::string>& t
 } // namespace
 
 Guest overlay(Guest base, const Guest& over) {
+  if (over.kernel)
+    base.kernel_signature.reset();
+  if (!over.initrds.empty()) {
+    base.initrds = over.initrds;
+    base.initrd_signatures.clear();
+  }
   replace(base.name, over.name);
   replace(base.uuid, over.uuid);
   replace(base.type, over.type);
@@ -79,8 +85,9 @@ Guest overlay(Guest base, const Guest& over) {
   replace(base.on_reboot, over.on_reboot);
   replace(base.on_crash, over.on_crash);
   replace(base.vtpm, over.vtpm);
-  if (!over.initrds.empty())
-    base.initrds = over.initrds;
+  replace(base.kernel_signature, over.kernel_signature);
+  if (!over.initrd_signatures.empty())
+    base.initrd_signatures = over.initrd_signatures;
   return base;
 }
 

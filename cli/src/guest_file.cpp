@@ -24,10 +24,25 @@ namespace {
 constexpr std::uint64_t max_file_bytes = 64 * 1024;
 constexpr long max_count = 1L << 30; // MiB or vCPUs: the builder's limits are lower
 
-constexpr std::array<std::string_view, 17> understood = {
-    "name",     "uuid",        "type",      "builder",  "kernel",     "ramdisk",
-    "cmdline",  "root",        "extra",     "memory",   "maxmem",     "vcpus",
-    "maxvcpus", "on_poweroff", "on_reboot", "on_crash", "ashlar_vtpm"};
+constexpr std::array<std::string_view, 19> understood = {"name",
+                                                         "uuid",
+                                                         "type",
+                                                         "builder",
+                                                         "kernel",
+                                                         "ramdisk",
+                                                         "cmdline",
+                                                         "root",
+                                                         "extra",
+                                                         "memory",
+                                                         "maxmem",
+                                                         "vcpus",
+                                                         "maxvcpus",
+                                                         "on_poweroff",
+                                                         "on_reboot",
+                                                         "on_crash",
+                                                         "ashlar_vtpm",
+                                                         "ashlar_kernel_signature",
+                                                         "ashlar_ramdisk_signature"};
 
 struct DestroyConfig {
   void operator()(XLU_Config* config) const { xlu_cfg_destroy(config); }
@@ -81,6 +96,9 @@ public:
     guest.on_reboot = TRY(string("on_reboot"));
     guest.on_crash = TRY(string("on_crash"));
     guest.vtpm = TRY(string("ashlar_vtpm"));
+    guest.kernel_signature = TRY(string("ashlar_kernel_signature"));
+    if (const std::optional<std::string> signature = TRY(string("ashlar_ramdisk_signature")))
+      guest.initrd_signatures.push_back(*signature);
     return guest;
   }
 

@@ -130,14 +130,14 @@ Status check_ending(int status) {
 }
 
 /// Runs a sandboxed program over an image and one more file, and gives what it reports.
-Result<std::vector<std::byte>> report_of(const std::string& program, const ImageFile& image,
-                                         int other, std::size_t limit) {
+Result<std::vector<std::byte>> report_of(const std::string& program, int image, int other,
+                                         std::size_t limit) {
   int ends[2] = {-1, -1};
   if (pipe2(ends, O_CLOEXEC) != 0)
     return errno_failure("creating a pipe for the report of " + program);
   const UniqueFd read_end(ends[0]);
   UniqueFd write_end(ends[1]);
-  Child child = TRY(start(program, {image.fd.value(), other, write_end.value()}));
+  Child child = TRY(start(program, {image, other, write_end.value()}));
   write_end.reset(); // the child's copy is then the last one, and its end the end of the report
   std::vector<std::byte> bytes = TRY(read_report(read_end.value(), limit));
   TRY(check_ending(child.wait()));
@@ -176,21 +176,21 @@ Result<std::string> find_verifier() {
 Result<inspector::Description> run_inspector(const std::string& program, const ImageFile& image) {
   const UniqueFd plain = TRY(create_memory_file("ashlar-plain-kernel"));
   const std::vector<std::byte> bytes =
-      TRY(report_of(program, image, plain.value(), inspector::max_report_bytes));
+      TRY(report_of(program, image.fd.value(), plain.value(), inspector::max_report_bytes));
   const inspector::Report report = TRY(inspector::decode_report(bytes));
   return report.outcome;
 }
 
-Result<signature::ImageSignatures> run_verifier(const std::string& program, const ImageFile& image,
-                                                const signature::Anchors& anchors) {
-  const UniqueFd certificates = TRY(create_memory_file("ashlar-certificates"));
-  TRY(write_all(certificates.value(), inspector::encode(anchors), "the certificates"));
-  TRY(seal(certificates.value(), "the certificates"));
+Result<inspector::SignatureReport> run_verifier(const std::string& program, const ImageFile* image,
+                                                const inspector::SignatureQuestion& question) {
+  const UniqueFd asked = TRY(create_memory_file("ashlar-question"));
+  TRY(write_all(asked.value(), inspector::encode(question), "the question about signatures"));
+  TRY(seal(asked.value(), "the question about signatures"));
   const std::vector<std::byte> bytes =
-      TRY(report_of(program, image, certificates.value(), inspector::max_signature_report_bytes));
-  const inspector::SignatureReport report =
-      TRY(inspector::decode_signature_report(bytes, anchors.certificates.size()));
-  return report.outcome;
+      TRY(report_of(program, image ? image->fd.value() : asked.value(), asked.value(),
+                    inspector::max_signature_report_bytes));
+  return inspector::decode_signature_report(bytes, question.anchors.certificates.size(),
+                                            question.brought.size());
 }
 
 } // namespace ashlar::cli

@@ -11,6 +11,7 @@
 #include "ashlar/cli/image_file.hpp"
 #include "ashlar/cli/inspector_process.hpp"
 #include "ashlar/cli/policy_files.hpp"
+#include "ashlar/cli/signature_file.hpp"
 #include "ashlar/inspector/limits.hpp"
 #include "ashlar/request/configuration.hpp"
 
@@ -54,27 +55,86 @@ Outcome<policy::GuestFacts> guest_facts(const Arguments& arguments) {
   return facts;
 }
 
-/// Who has signed the kernel, in the policy's names; nothing when its bytes are not at hand.
-Outcome<std::optional<std::vector<std::string>>> signers_of(const policy::Policy& policy,
-                                                            const policy::ImageFacts& kernel) {
-  if (kernel.claimed)
-    return std::nullopt;
-  const policy::Signers signers = policy.signers();
-  const ImageFile image = TRY(sealed_copy(kernel.label, inspector::max_image_bytes));
-  const auto found = run_verifier(TRY(find_verifier()), image, signers.anchors);
-  std::vector<std::string> names;
-  for (std::size_t i = 0; found && i < signers.names.size(); ++i)
-    if (found->trust[i] == signature::Trust::trusted)
-      names.push_back(signers.names[i]);
-  return names;
+/// The question's images with a signature, and those signatures.
+struct Brought {
+  std::vector<policy::ImageFacts*> images;
+  std::vector<inspector::BroughtSignature> signatures;
+
+  void add(policy::ImageFacts& image, const std::vector<std::byte>& signature) {
+    image.all_signers_known = false;
+    images.push_back(&image);
+    signatures.push_back({.sha256 = image.digests.sha256, .message = signature});
+  }
+};
+
+Outcome<Brought> brought_signatures(const Arguments& arguments, policy::GuestFacts& facts) {
+  const Result<GuestSignatures> given = read_signatures(TRY(guest_of(arguments)));
+  if (!given)
+    return std::unexpected(given.error().code == ErrorCode::invalid ? Problem::usage(given.error())
+                                                                    : Problem(given.error()));
+  Brought brought;
+  if (!given->kernel.empty())
+    brought.add(facts.kernel, given->kernel);
+  for (std::size_t i = 0; i < facts.initrds.size(); ++i) {
+    facts.initrds[i].all_signers_known = true; // it has none inside
+    if (i < given->initrds.size() && !given->initrds[i].empty())
+      brought.add(facts.initrds[i], given->initrds[i]);
+  }
+  return brought;
 }
 
-/// As a builder decides: signatures are looked at where a rule asks for them.
-Outcome<policy::Decision> decision_of(const policy::Policy& policy, policy::Request& request) {
+/// As in a builder, one that is wrong or by a stranger is refused.
+Status verify_brought(const policy::Policy& policy, Brought& brought,
+                      const policy::ImageFacts& kernel) {
+  if (brought.images.empty())
+    return {};
+  const policy::Signers signers = policy.signers();
+  const std::string verifier = TRY(find_verifier());
+  const auto report =
+      TRY(run_verifier(verifier, nullptr, {signers.anchors, false, std::move(brought.signatures)}));
+  for (std::size_t i = 0; i < brought.images.size(); ++i) {
+    policy::ImageFacts& image = *brought.images[i];
+    const std::string what = "the signature of " + printable(image.label);
+    if (!report.brought[i])
+      return failure(report.brought[i].error().code, "verifying " + what,
+                     report.brought[i].error().why);
+    TRY(signature::require_trusted(*report.brought[i], what));
+    image.signers = signers.trusting(report.brought[i]->trust);
+    image.all_signers_known = &image != &kernel; // a kernel may have more inside
+  }
+  return {};
+}
+
+/// Adds who has signed a kernel inside; nobody can know that of one that is not at hand.
+Status look_inside(const policy::Policy& policy, policy::ImageFacts& kernel) {
+  if (kernel.claimed)
+    return {};
+  const policy::Signers signers = policy.signers();
+  const ImageFile image = TRY(sealed_copy(kernel.label, inspector::max_image_bytes));
+  const std::string verifier = TRY(find_verifier());
+  const auto report = TRY(run_verifier(verifier, &image, {signers.anchors, true, {}}));
+  if (report.inside)
+    for (std::string& name : signers.trusting(report.inside->trust))
+      kernel.signers.push_back(std::move(name));
+  kernel.all_signers_known = true;
+  return {};
+}
+
+/// As a builder decides: signatures are looked at where a rule asks for them, and those that come
+/// with the request before it is allowed.
+Outcome<policy::Decision> decision_of(const policy::Policy& policy, const Arguments& arguments,
+                                      policy::Request& request) {
+  if (!request.guest)
+    return policy.decide(request);
+  Brought brought = TRY(brought_signatures(arguments, *request.guest));
   policy::Decision decision = policy.decide(request);
+  if (!decision.allowed && !decision.unverified)
+    return decision;
+  TRY(verify_brought(policy, brought, request.guest->kernel));
+  decision = policy.decide(request);
   if (!decision.unverified)
     return decision;
-  request.guest->kernel.signers = TRY(signers_of(policy, request.guest->kernel));
+  TRY(look_inside(policy, request.guest->kernel));
   return policy.decide(request);
 }
 
@@ -124,6 +184,13 @@ Outcome<policy::Request> request_of(const policy::Policy& policy, const Argument
   return request;
 }
 
+/// `all`: nobody else has signed it, which is worth a line as well.
+std::string signers_text(const char* what, const policy::ImageFacts& image, bool all) {
+  if (image.signers.empty())
+    return all ? fmt::format("{} signed by: no certificate of the policy\n", what) : "";
+  return fmt::format("{} signed by: {}\n", what, fmt::join(image.signers, ", "));
+}
+
 std::string facts_text(const policy::Request& request) {
   if (request.upload)
     return fmt::format("image {}, {} bytes\n", to_hex(request.upload->sha256),
@@ -133,15 +200,18 @@ std::string facts_text(const policy::Request& request) {
   const policy::GuestFacts& guest = *request.guest;
   std::string text = fmt::format("kernel {} ({})\n", to_hex(guest.kernel.digests.sha256),
                                  printable(guest.kernel.label));
-  if (guest.kernel.signers)
-    text += fmt::format("kernel signed by: {}\n",
-                        guest.kernel.signers->empty()
-                            ? "no certificate of the policy"
-                            : fmt::format("{}", fmt::join(*guest.kernel.signers, ", ")));
-  for (const policy::ImageFacts& initrd : guest.initrds)
+  text += signers_text("kernel", guest.kernel, guest.kernel.all_signers_known);
+  for (const policy::ImageFacts& initrd : guest.initrds) {
     text += fmt::format("initrd {} ({})\n", to_hex(initrd.digests.sha256), printable(initrd.label));
+    text += signers_text("initrd", initrd, false);
+  }
   return text;
 }
+
+/// Only a kernel's own signatures can be left: those that are given are verified.
+constexpr std::string_view missing_fact =
+    "the kernel's bytes are missing here, which may carry signatures: give its file with --kernel "
+    "in place of its digest";
 
 /// A decision and what is needed to show it.
 struct Explanation {
@@ -162,6 +232,8 @@ std::string text_of(const Explanation& one) {
         rule.failed_condition.empty() ? "matches" : "no match: " + rule.failed_condition);
   if (one.not_reached > 0)
     text += counted(one.not_reached, "rule") + " not reached\n";
+  if (decision.unverified)
+    return text + fmt::format("not decided: {}; {}\n", decision.reason, missing_fact);
   return text + fmt::format("{}; the requester is told: {}\n",
                             decision.allowed ? "allowed" : "refused", decision.reason);
 }
@@ -179,6 +251,7 @@ nlohmann::ordered_json json_of(const Explanation& one) {
           {"verb", policy::to_string(one.request.verb)},
           {"rules", rules},
           {"not_reached", one.not_reached},
+          {"decided", !one.decision.unverified},
           {"allowed", one.decision.allowed},
           {"rule", one.decision.rule},
           {"reason", one.decision.reason}};
@@ -189,11 +262,13 @@ nlohmann::ordered_json json_of(const Explanation& one) {
 Outcome<Answer> policy_explain(const Arguments& arguments) {
   const policy::Policy policy = TRY(load_policy(arguments.directory));
   policy::Request request = TRY(request_of(policy, arguments));
-  const policy::Decision decision = TRY(decision_of(policy, request));
+  const policy::Decision decision = TRY(decision_of(policy, arguments, request));
   const Explanation one{arguments, request, decision,
                         policy.declared().rules.size() - decision.trace.size()};
   return Answer(arguments.json ? json_text(json_of(one)) + "\n" : text_of(one),
-                decision.allowed ? ExitCode::ok : ExitCode::refused);
+                decision.allowed      ? ExitCode::ok
+                : decision.unverified ? ExitCode::failed
+                                      : ExitCode::refused);
 }
 
 } // namespace ashlar::cli

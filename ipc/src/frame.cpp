@@ -7,6 +7,9 @@ namespace ashlar::ipc {
 
 namespace {
 
+/// What a connection has at hand from its start: enough for all but a create with many signatures.
+constexpr std::size_t first_input_bytes = 16u << 10;
+
 struct Header {
   FrameKind kind = FrameKind::control;
   std::size_t length = 0; // of the payload
@@ -53,8 +56,7 @@ std::array<std::byte, frame_header_bytes> header_of(FrameKind kind, std::size_t 
 
 } // namespace
 
-FrameStream::FrameStream(Transport& transport)
-    : transport_(transport), input_(frame_header_bytes + max_control_bytes) {}
+FrameStream::FrameStream(Transport& transport) : transport_(transport), input_(first_input_bytes) {}
 
 Result<bool> FrameStream::fill(std::size_t target) {
   while (filled_ < target) {
@@ -75,7 +77,7 @@ Result<std::optional<Frame>> FrameStream::receive() {
     return std::nullopt;
   const Header header = TRY(parse(std::span(input_).first(frame_header_bytes)));
   const std::size_t whole = frame_header_bytes + header.length;
-  // Data frames come in numbers or not at all: grow once, to the largest that there can be.
+  // Large frames come in numbers or not at all: grow once, to the largest that there can be.
   if (whole > input_.size())
     input_.resize(frame_header_bytes + max_data_bytes);
   if (!TRY(fill(whole)))

@@ -139,12 +139,18 @@ Status check_configured_enums(const Configured& message) {
 
 template <typename Message>
 Result<std::vector<std::byte>> encode_message(const pb_msgdesc_t* type, const Message& message) {
-  std::vector<std::byte> bytes(max_control_bytes);
+  std::size_t size = 0;
+  if (!pb_get_encoded_size(&size, type, &message))
+    return failure(ErrorCode::internal, "encoding a message", "it does not fit its schema");
+  if (size > max_control_bytes)
+    return failure(
+        ErrorCode::internal, "encoding a message",
+        fmt::format("{} bytes are more than the {} of a control frame", size, max_control_bytes));
+  std::vector<std::byte> bytes(size);
   pb_ostream_t stream =
       pb_ostream_from_buffer(reinterpret_cast<pb_byte_t*>(bytes.data()), bytes.size());
   if (!pb_encode(&stream, type, &message))
     return failure(ErrorCode::internal, "encoding a message", PB_GET_ERROR(&stream));
-  bytes.resize(stream.bytes_written);
   return bytes;
 }
 

@@ -141,10 +141,19 @@ private:
     return result;
   }
 
+  /// An image that is known by its signer counts as signed by the first that may have.
   ImageFacts image(const std::optional<Word>& word, std::string label) {
-    ImageFacts facts{.label = std::move(label), .size = 1, .digests = {}, .claimed = true};
-    if (word)
-      facts.digests.sha256 = digest(*word);
+    ImageFacts facts{.label = std::move(label),
+                     .size = 1,
+                     .digests = {},
+                     .claimed = true,
+                     .signers = {},
+                     .all_signers_known = true};
+    if (!word)
+      return facts;
+    facts.digests.sha256 = digest(*word);
+    if (const auto may = policy_.image_signers(word->text); !may.empty())
+      facts.signers.push_back(may.front());
     return facts;
   }
 
@@ -180,22 +189,18 @@ private:
     facts.command_line = command_line();
     const auto kernel = fields_.text("kernel");
     facts.kernel = image(kernel, "kernel");
-    facts.kernel.signers = signers(kernel);
+    if (auto signers = kernel_signers())
+      facts.kernel.signers = std::move(*signers);
     for (const Word& initrd : fields_.texts("initrds").value_or(std::vector<Word>()))
       facts.initrds.push_back(image(initrd, "initrd"));
     return facts;
   }
 
-  /// Who has signed the kernel inside. Not said: if it is an image that is known by that, the
-  /// first that may have.
-  std::vector<std::string> signers(const std::optional<Word>& kernel) {
-    std::vector<std::string> names;
+  std::optional<std::vector<std::string>> kernel_signers() {
     const auto written = fields_.texts("signers");
-    if (!written) {
-      const auto may = kernel ? policy_.image_signers(kernel->text) : std::vector<std::string>();
-      names.assign(may.begin(), may.begin() + (may.empty() ? 0 : 1));
-      return names;
-    }
+    if (!written)
+      return std::nullopt;
+    std::vector<std::string> names;
     const auto declared = policy_.declared().certificates;
     for (const Word& word : *written) {
       if (std::ranges::find(declared, word.text) == declared.end())

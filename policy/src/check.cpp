@@ -66,14 +66,27 @@ void check_declarations(const Model& model, Findings& findings) {
                           signature::max_revoked_certificates));
 }
 
+/// Who wants such an initrd in leaves its signature out.
+void check_denied_initrds(const Model& model, const Rule& rule, Findings& findings) {
+  if (rule.allow || !rule.guest || !rule.guest->initrds)
+    return;
+  for (const Word& word : rule.guest->initrds->words)
+    if (const Image* image = model.image(word.text); image != nullptr && image->known_by_signer())
+      add_error(findings, word.where,
+                fmt::format("image \"{}\" is known by a signature that comes with the request, and "
+                            "would be let in without it: revoke it by \"sha256\", or leave it out "
+                            "of the allow rules",
+                            word.text));
+}
+
 /// Whether such an image may be denied is known only when its bytes are there.
 void check_denied_uploads(const Model& model, const Rule& rule, Findings& findings) {
   if (rule.allow || !rule.upload || !rule.upload->images)
     return;
   for (const Word& word : rule.upload->images->words)
-    if (const Image* image = model.image(word.text); image != nullptr && image->signed_inside())
+    if (const Image* image = model.image(word.text); image != nullptr && image->known_by_signer())
       add_error(findings, word.where,
-                fmt::format("image \"{}\" is known by a signature inside it, which nobody has seen "
+                fmt::format("image \"{}\" is known by who has signed it, which nobody has seen "
                             "before the upload: deny \"create\" instead",
                             word.text));
 }
@@ -112,6 +125,7 @@ void check_rule(const Model& model, const Rule& rule, Findings& findings) {
   if (rule.upload)
     check_images(model, rule.upload->images, "images", std::nullopt, findings);
   check_denied_uploads(model, rule, findings);
+  check_denied_initrds(model, rule, findings);
 }
 
 } // namespace

@@ -19,7 +19,11 @@ class Conditions {
 public:
   explicit Conditions(Match& match) : match_(match) {}
 
-  void leave_open() { match_.unverified = true; }
+  /// Who has signed `image` decides, and is not known.
+  void leave_open(std::string image) {
+    if (match_.unverified.empty())
+      match_.unverified = std::move(image);
+  }
 
   template <typename Why>
   void expect(bool holds, Why why) {
@@ -48,57 +52,73 @@ bool digest_among(const Model& model, const Choice& choice, const measure::Sha25
          });
 }
 
-bool signed_inside(const Model& model, const Word& word) {
+bool known_by_signer(const Model& model, const Word& word) {
   const Image* image = model.image(word.text);
-  return image != nullptr && image->signed_inside();
+  return image != nullptr && image->known_by_signer();
 }
 
-bool any_signed_inside(const Model& model, const Choice& choice) {
+bool any_known_by_signer(const Model& model, const Choice& choice) {
   return std::ranges::any_of(choice.words,
-                             [&](const Word& word) { return signed_inside(model, word); });
+                             [&](const Word& word) { return known_by_signer(model, word); });
 }
 
-/// Has one of the certificates of the named images signed the kernel?
-bool signer_among(const Model& model, const Choice& kernels,
-                  const std::vector<std::string>& signers) {
-  return std::ranges::any_of(kernels.words, [&](const Word& word) {
-    return signed_inside(model, word) &&
+/// Has one of the certificates of the named images signed it?
+bool signer_among(const Model& model, const Choice& choice, const ImageFacts& image) {
+  return std::ranges::any_of(choice.words, [&](const Word& word) {
+    return known_by_signer(model, word) &&
            std::ranges::any_of(model.image(word.text)->signed_by, [&](const Word& certificate) {
-             return std::ranges::find(signers, certificate.text) != signers.end();
+             return std::ranges::find(image.signers, certificate.text) != image.signers.end();
            });
   });
 }
 
+enum class Among { no, yes, unknown };
+
+/// Is the image one of those chosen, by its digest or by who has signed it?
+Among image_among(const Model& model, const Choice& choice, const ImageFacts& image) {
+  if (digest_among(model, choice, image.digests.sha256) || signer_among(model, choice, image))
+    return Among::yes;
+  return image.all_signers_known || !any_known_by_signer(model, choice) ? Among::no
+                                                                        : Among::unknown;
+}
+
+const char* or_signed(const Model& model, const Choice& choice) {
+  return any_known_by_signer(model, choice) ? ", nor is it signed by one of their certificates"
+                                            : "";
+}
+
 void check_kernel(const Model& model, const Choice& kernels, const GuestFacts& guest,
                   Conditions& conditions) {
-  const auto& signers = guest.kernel.signers;
-  const bool by_signature = any_signed_inside(model, kernels);
-  const bool listed = digest_among(model, kernels, guest.kernel.digests.sha256);
-  if (!listed && by_signature && !signers)
-    return conditions.leave_open();
-  conditions.expect(listed || (by_signature && signer_among(model, kernels, *signers)), [&] {
+  const Among among = image_among(model, kernels, guest.kernel);
+  if (among == Among::unknown)
+    return conditions.leave_open("the kernel");
+  conditions.expect(among == Among::yes, [&] {
     return fmt::format("the kernel's sha256 {} is none of its kernels{}",
-                       to_hex(guest.kernel.digests.sha256),
-                       by_signature ? ", nor is it signed by one of their certificates" : "");
+                       to_hex(guest.kernel.digests.sha256), or_signed(model, kernels));
   });
 }
 
 void check_initrds(const Model& model, const Rule& rule, const GuestFacts& guest,
                    Conditions& conditions) {
   const Choice& initrds = *rule.guest->initrds;
-  const auto listed = [&](const ImageFacts& initrd) {
-    return digest_among(model, initrds, initrd.digests.sha256);
-  };
-  if (!rule.allow) {
-    conditions.expect(initrds.any || std::ranges::any_of(guest.initrds, listed),
-                      [] { return std::string("no initrd is one of its initrds"); });
-    return;
+  // One such initrd decides: for an allow rule a stranger, for a deny rule one of those listed.
+  const Among decisive = rule.allow ? Among::no : Among::yes;
+  std::size_t open = 0;
+  for (std::size_t i = 0; i < guest.initrds.size(); ++i) {
+    const Among among = image_among(model, initrds, guest.initrds[i]);
+    if (among == decisive)
+      return conditions.expect(!rule.allow, [&] {
+        return fmt::format("the sha256 {} of initrd {} is none of its initrds{}",
+                           to_hex(guest.initrds[i].digests.sha256), i + 1,
+                           or_signed(model, initrds));
+      });
+    if (among == Among::unknown && open == 0)
+      open = i + 1;
   }
-  const auto stranger = std::ranges::find_if_not(guest.initrds, listed);
-  conditions.expect(stranger == guest.initrds.end(), [&] {
-    return fmt::format("the sha256 {} of initrd {} is none of its initrds",
-                       to_hex(stranger->digests.sha256), stranger - guest.initrds.begin() + 1);
-  });
+  if (open != 0)
+    return conditions.leave_open(fmt::format("initrd {}", open));
+  conditions.expect(rule.allow || initrds.any,
+                    [] { return std::string("no initrd is one of its initrds"); });
 }
 
 void check_allowed_parameters(const Choice& globs, std::string_view command_line,
@@ -214,7 +234,7 @@ void check_upload(const Model& model, const UploadConditions& wanted, const Uplo
   if (wanted.images)
     conditions.expect(
         digest_among(model, *wanted.images, upload.sha256) ||
-            any_signed_inside(model, *wanted.images),
+            any_known_by_signer(model, *wanted.images),
         [&] { return fmt::format("the sha256 {} is none of its images", to_hex(upload.sha256)); });
   if (wanted.max_mib)
     conditions.expect(upload.size <= *wanted.max_mib << 20, [&] {
@@ -245,7 +265,7 @@ Match evaluate(const Model& model, const Rule& rule, std::string_view requester,
                const Request& request) {
   Match match{.for_requester = contains(rule.requesters, requester),
               .for_verb = contains(rule.verbs, to_string(request.verb)),
-              .unverified = false,
+              .unverified = {},
               .satisfied = 0,
               .failed = {}};
   Conditions conditions(match);

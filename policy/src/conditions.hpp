@@ -13,9 +13,9 @@ namespace ashlar::policy {
 struct Match {
   bool for_requester = false;
   bool for_verb = false;
-  /// The kernel may be one that the rule knows by a signature inside it, and whether it is so
-  /// signed is not among the facts: neither satisfied nor failed.
-  bool unverified = false;
+  /// An image that the rule may know by its signer, while not all of its signers are among the
+  /// facts: neither satisfied nor failed. "the kernel", "initrd 2"; empty: none.
+  std::string unverified;
   unsigned satisfied = 0;          // conditions that hold, requester and verb among them
   std::vector<std::string> failed; // each completes "the rule would match, but …"
 };

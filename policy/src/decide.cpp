@@ -73,14 +73,16 @@ bool facts_missing(const Request& request) {
          (request.verb == Verb::upload && !request.upload);
 }
 
-constexpr std::string_view unverified_kernel =
-    "it depends on who has signed the kernel, and nobody has looked at its signatures";
+std::string unverified(const Match& match) {
+  return fmt::format("it depends on who has signed {}, and nobody has looked at its signatures",
+                     match.unverified);
+}
 
 RuleTrace trace_of(const Rule& rule, const Match& match) {
   return {.rule = rule.name,
           .where = rule.where,
-          .failed_condition = match.failed.empty() && match.unverified
-                                  ? std::string(unverified_kernel)
+          .failed_condition = match.failed.empty() && !match.unverified.empty()
+                                  ? unverified(match)
                                   : fmt::format("{}", fmt::join(match.failed, ", and "))};
 }
 
@@ -131,11 +133,11 @@ Decision decide(const Model& model, const Request& request) {
   for (const Rule& rule : model.rules) {
     const Match match = evaluate(model, rule, requester->name, request);
     decision.trace.push_back(trace_of(rule, match));
-    if (match.failed.empty() && match.unverified) {
+    if (match.failed.empty() && !match.unverified.empty()) {
       decision.unverified = true;
       decision.where = rule.where;
       decision.reason = fmt::format("this is not decided: rule \"{}\" comes first, and {}",
-                                    rule.name, unverified_kernel);
+                                    rule.name, unverified(match));
       return decision;
     }
     if (match.failed.empty()) {

@@ -51,8 +51,9 @@ struct Image {
   std::vector<Word> signatures;        // detached, PEM: the image is what they sign
   std::optional<Word> release;         // it is any image of its kind in that release
 
-  /// Its signature is in the image itself, so that it has no digest to know it by.
-  [[nodiscard]] bool signed_inside() const { return !signed_by.empty() && signatures.empty(); }
+  /// Its signature is in the image itself, or comes with the request: it has no digest to know it
+  /// by.
+  [[nodiscard]] bool known_by_signer() const { return !signed_by.empty() && signatures.empty(); }
 };
 
 /// A [[certificate]].

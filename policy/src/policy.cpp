@@ -168,7 +168,7 @@ std::optional<measure::Sha256> Policy::image_digest(std::string_view image) cons
 
 std::vector<std::string> Policy::image_signers(std::string_view image) const {
   std::vector<std::string> names;
-  if (const Image* found = impl_->model.image(image); found != nullptr && found->signed_inside())
+  if (const Image* found = impl_->model.image(image); found != nullptr && found->known_by_signer())
     std::ranges::transform(found->signed_by, std::back_inserter(names), &Word::text);
   return names;
 }
@@ -189,6 +189,14 @@ Signers Policy::signers() const {
   }
   signers.anchors = impl_->model.anchors(words);
   return signers;
+}
+
+std::vector<std::string> Signers::trusting(const std::vector<signature::Trust>& trust) const {
+  std::vector<std::string> trusting;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (trust.at(i) == signature::Trust::trusted)
+      trusting.push_back(names[i]);
+  return trusting;
 }
 
 const std::string& Policy::digest() const {

@@ -41,7 +41,7 @@ void read_bytes(Fields& fields, Image& image) {
                              present[0], present[1]));
 }
 
-void check_signed(Fields& fields, const Image& image) {
+void check_signed(Fields& fields) {
   const Entry* signers = fields.entry("signed_by");
   const Entry* signatures = fields.entry("signatures");
   if (signers != nullptr && signers->value.kind == Node::Kind::list && signers->value.items.empty())
@@ -49,10 +49,6 @@ void check_signed(Fields& fields, const Image& image) {
   if (signatures != nullptr && signers == nullptr)
     fields.error(signatures->where,
                  "\"signatures\" without \"signed_by\": name the [[certificate]] that made them");
-  if (image.kind == ImageKind::initrd && signers != nullptr && signatures == nullptr)
-    fields.error(signers->where,
-                 "an initrd has no place for a signature inside: add \"signatures\", "
-                 "or write \"sha256\" or \"release\"");
 }
 
 std::optional<Identity> read_domain(Fields& fields) {
@@ -134,7 +130,7 @@ void read_image(Fields fields, Model& model) {
     fields.missing("name", "write the name that rules use for it");
   if (fields.entry("kind") == nullptr)
     fields.missing("kind", "write \"kernel\" or \"initrd\"");
-  check_signed(fields, image);
+  check_signed(fields);
   fields.report_unknown();
   if (!name)
     return;

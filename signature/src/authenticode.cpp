@@ -161,7 +161,7 @@ Status check_signature(const PeFile& pe, const Signer& signer) {
   PKCS7* const message = signer.message.get();
   Bio content = reading(signer.signed_bytes);
   // Not PKCS7_verify(): that leaks when a hash is unknown.
-  const BioChain hashed(PKCS7_dataInit(message, content.get()));
+  const Bio hashed(PKCS7_dataInit(message, content.get()));
   if (!hashed)
     return wrong("it names a hash that OpenSSL does not know (" + last_reason() + ")");
   static_cast<void>(content.release()); // now the end of the chain
@@ -197,6 +197,7 @@ Trust better(Trust one, Trust other) {
 Result<ImageSignatures> check_image(std::span<const std::byte> image, const Anchors& anchors) {
   const PeFile pe = TRY(read_pe(image));
   ImageSignatures result;
+  result.unified = pe.unified;
   std::ranges::copy(TRY(digest_of(pe, EVP_sha256())), result.digest.begin());
   result.trust.assign(anchors.certificates.size(), Trust::none);
   for (const std::span<const std::byte> entry : pe.signatures) {

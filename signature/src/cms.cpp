@@ -74,14 +74,20 @@ Result<Certificates> find_certificates(CMS_ContentInfo* cms, const Anchors& anch
   return embedded;
 }
 
-/// Is a certificate known for this signer, and does an anchor trust it?
-Status check_trust(CMS_SignerInfo* signer, STACK_OF(X509) * embedded, const Anchors& anchors,
-                   const std::string& doing) {
+/// The certificate that was found for this signer; owned by the message.
+Result<X509*> certificate_of(CMS_SignerInfo* signer, const std::string& doing) {
   X509* certificate = nullptr;
   CMS_SignerInfo_get0_algs(signer, nullptr, &certificate, nullptr, nullptr);
   if (certificate == nullptr)
     return failure(ErrorCode::denied, doing,
                    "the signer's certificate is neither in it nor one of those named");
+  return certificate;
+}
+
+/// Is a certificate known for this signer, and does an anchor trust it?
+Status check_trust(CMS_SignerInfo* signer, STACK_OF(X509) * embedded, const Anchors& anchors,
+                   const std::string& doing) {
+  X509* const certificate = TRY(certificate_of(signer, doing));
   const std::vector<Trust> all = trust(certificate, embedded, anchors);
   if (std::ranges::count(all, Trust::trusted) > 0)
     return {};
@@ -122,6 +128,28 @@ Result<measure::Sha256> stated_digest(CMS_SignerInfo* signer, const std::string&
   std::ranges::copy(std::as_bytes(std::span(ASN1_STRING_get0_data(stated), digest.size())),
                     digest.begin());
   return digest;
+}
+
+/// A detached message with its one signer.
+struct Detached {
+  Cms cms;
+  Certificates embedded;
+  CMS_SignerInfo* signer = nullptr; // within `cms`
+};
+
+Result<Detached> parse_detached(std::span<const std::byte> message, const Anchors& anchors,
+                                const std::string& doing) {
+  Detached detached{TRY(parse(message, doing)), nullptr, nullptr};
+  TRY(check_signers(detached.cms.get(), doing));
+  if (CMS_is_detached(detached.cms.get()) != 1)
+    return failure(ErrorCode::invalid, doing,
+                   "it holds what it signs: a detached signature is wanted (leave -nodetach out)");
+  detached.embedded = TRY(find_certificates(detached.cms.get(), anchors, doing));
+  STACK_OF(CMS_SignerInfo)* const signers = CMS_get0_SignerInfos(detached.cms.get());
+  if (sk_CMS_SignerInfo_num(signers) != 1)
+    return failure(ErrorCode::unsupported, doing, "it has more than one signer");
+  detached.signer = sk_CMS_SignerInfo_value(signers, 0);
+  return detached;
 }
 
 } // namespace
@@ -172,18 +200,37 @@ Result<std::string> signed_content(std::span<const std::byte> message, const Anc
 Result<measure::Sha256> signed_digest(std::span<const std::byte> message, const Anchors& anchors,
                                       const std::string& what) {
   const std::string doing = "verifying " + what;
-  const Cms cms = TRY(parse(message, doing));
-  TRY(check_signers(cms.get(), doing));
-  if (CMS_is_detached(cms.get()) != 1)
-    return failure(ErrorCode::invalid, doing,
-                   "it holds what it signs: a detached signature is wanted (leave -nodetach out)");
-  const Certificates embedded = TRY(find_certificates(cms.get(), anchors, doing));
-  STACK_OF(CMS_SignerInfo)* const signers = CMS_get0_SignerInfos(cms.get());
-  if (sk_CMS_SignerInfo_num(signers) != 1)
-    return failure(ErrorCode::unsupported, doing, "it has more than one signer");
-  CMS_SignerInfo* const signer = sk_CMS_SignerInfo_value(signers, 0);
-  TRY(check_trust(signer, embedded.get(), anchors, doing));
-  return stated_digest(signer, doing);
+  const Detached detached = TRY(parse_detached(message, anchors, doing));
+  TRY(check_trust(detached.signer, detached.embedded.get(), anchors, doing));
+  return stated_digest(detached.signer, doing);
+}
+
+Result<DetachedSignature> check_detached(std::span<const std::byte> message,
+                                         const measure::Sha256& sha256, const Anchors& anchors,
+                                         const std::string& what) {
+  const std::string doing = "verifying " + what;
+  const Detached detached = TRY(parse_detached(message, anchors, doing));
+  X509* const certificate = TRY(certificate_of(detached.signer, doing));
+  if (TRY(stated_digest(detached.signer, doing)) != sha256)
+    return failure(ErrorCode::integrity, doing,
+                   "it is for another image, or this one was changed after it was signed");
+  const Certificate signer = Certificate::of(certificate);
+  return DetachedSignature{.subject = signer.subject(),
+                           .issuer = signer.issuer(),
+                           .fingerprint = signer.fingerprint(),
+                           .trust = trust(certificate, detached.embedded.get(), anchors)};
+}
+
+Status require_trusted(const DetachedSignature& signature, const std::string& what) {
+  if (std::ranges::count(signature.trust, Trust::trusted) > 0)
+    return {};
+  const char* const why =
+      std::ranges::count(signature.trust, Trust::revoked) > 0
+          ? "a certificate between its signer \"{}\" and one of the policy is revoked"
+          : "its signer \"{}\" has no certificate of the policy, nor one issued by them: leave "
+            "the signature out, or have one made by somebody whom the policy names";
+  return failure(ErrorCode::denied, "verifying " + what,
+                 fmt::format(fmt::runtime(why), signature.subject));
 }
 
 } // namespace ashlar::signature

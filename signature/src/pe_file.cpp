@@ -30,6 +30,7 @@ constexpr std::uint64_t directories_at_pe32_plus = 112;
 constexpr std::uint32_t certificate_directory = 4;
 constexpr std::uint64_t directory_bytes = 8;
 constexpr std::uint64_t section_bytes = 40;
+constexpr std::uint32_t linux_name[] = {0x6e696c2e, 0x00007875}; // ".linux", filled up with zeros
 constexpr std::uint64_t raw_size_at = 16;
 constexpr std::uint64_t raw_place_at = 20;
 // WIN_CERTIFICATE.
@@ -75,6 +76,7 @@ struct Headers {
   std::uint64_t table = 0; // the certificate table
   std::uint64_t table_size = 0;
   std::vector<Section> sections; // that have bytes, in file order
+  bool unified = false;          // a section is named ".linux"
 };
 
 std::unexpected<Error> broken(std::string why) {
@@ -94,6 +96,13 @@ Result<std::vector<Section>> read_sections(Numbers& numbers, std::uint64_t at,
   }
   std::ranges::sort(sections, {}, &Section::place);
   return sections;
+}
+
+bool has_linux_section(Numbers& numbers, std::uint64_t at, std::uint16_t count) {
+  for (std::uint16_t i = 0; i < count; ++i, at += section_bytes)
+    if (numbers.u32(at) == linux_name[0] && numbers.u32(at + 4) == linux_name[1])
+      return true;
+  return false;
 }
 
 Result<Headers> read_headers(Numbers& numbers) {
@@ -118,10 +127,11 @@ Result<Headers> read_headers(Numbers& numbers) {
     return broken("it has no place for a signature");
   headers.table = numbers.u32(headers.directory);
   headers.table_size = numbers.u32(headers.directory + 4);
-  headers.sections =
-      TRY(read_sections(numbers, optional + optional_size, numbers.u16(pe + section_count_at)));
+  const std::uint16_t section_count = numbers.u16(pe + section_count_at);
+  headers.sections = TRY(read_sections(numbers, optional + optional_size, section_count));
+  headers.unified = has_linux_section(numbers, optional + optional_size, section_count);
   const std::uint64_t table_of_sections_end =
-      optional + optional_size + numbers.u16(pe + section_count_at) * section_bytes;
+      optional + optional_size + section_count * section_bytes;
   if (!numbers.inside() || headers.headers_end < table_of_sections_end)
     return broken("its headers end early");
   return headers;
@@ -169,6 +179,7 @@ Result<PeFile> read_pe(std::span<const std::byte> file) {
   Numbers numbers(file);
   const Headers headers = TRY(read_headers(numbers));
   PeFile pe;
+  pe.unified = headers.unified;
   std::uint64_t covered_end = file.size();
   if (headers.table_size != 0) {
     if (headers.table_size > max_certificate_table_bytes)

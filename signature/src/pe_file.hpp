@@ -17,6 +17,8 @@ struct PeFile {
   std::vector<std::span<const std::byte>> covered;
   /// The contents of the table's PKCS #7 entries.
   std::vector<std::span<const std::byte>> signatures;
+  /// It has a section ".linux", as unified kernel images have (the UAPI group's specification).
+  bool unified = false;
 };
 
 /// Errors: unsupported (not PE), invalid (breaks the format, or has bytes that no section and no

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The first byte chooses what the rest is: a PE image, a CMS message, a report of the verifier, or
-// the anchors that it is given. What must hold besides "no crash": no key that signs for the named
+// the question that it is given. What must hold besides "no crash": no key that signs for the named
 // certificate exists any more, so nothing is ever trusted.
 #include <algorithm>
 #include <cstddef>
@@ -33,8 +33,8 @@ void image(std::span<const std::byte> input) {
   const auto found = check_image(input, anchors());
   if (found)
     require(std::ranges::count(found->trust, Trust::none) == 1);
-  const auto report = inspector::decode_signature_report(inspector::encode({found}), 1);
-  require(report.has_value() && report->outcome.has_value() == found.has_value());
+  const auto report = inspector::decode_signature_report(inspector::encode({found, {}}), 1, 0);
+  require(report.has_value() && report->inside.has_value() == found.has_value());
 }
 
 void message(std::span<const std::byte> input) {
@@ -43,12 +43,19 @@ void message(std::span<const std::byte> input) {
   constexpr std::byte signed_once{0x46};
   const auto digest = signed_digest(input, anchors(), "it");
   require(!digest || digest->front() == signed_once);
+  if (const auto detached =
+          check_detached(input, digest.value_or(measure::Sha256{}), anchors(), "it"))
+    require(digest ? std::ranges::count(detached->trust, Trust::trusted) == 1
+                   : std::ranges::count(detached->trust, Trust::none) == 1);
 }
 
 void report(std::span<const std::byte> input) {
-  const auto hostile = inspector::decode_signature_report(input, 1);
-  if (hostile && hostile->outcome && hostile->outcome->found.empty())
-    require(hostile->outcome->trust.at(0) == Trust::none);
+  // Of none and of one signature that was brought.
+  for (const std::size_t brought : {0, 1}) {
+    const auto hostile = inspector::decode_signature_report(input, 1, brought);
+    if (hostile && hostile->inside && hostile->inside->found.empty())
+      require(hostile->inside->trust.at(0) == Trust::none);
+  }
 }
 
 } // namespace
@@ -68,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     report(input);
     break;
   default:
-    static_cast<void>(inspector::decode_anchors(input).has_value());
+    static_cast<void>(inspector::decode_question(input).has_value());
   }
   return 0;
 }

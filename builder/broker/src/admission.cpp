@@ -14,10 +14,23 @@ namespace ashlar::broker {
 
 namespace {
 
-policy::ImageFacts facts(const UsedImage& image, const policy::Policy& policy) {
+/// An initrd has no signature inside: what came with the request is all that there is.
+policy::ImageFacts initrd_facts(const UsedImage& image, const policy::Policy& policy) {
   policy::ImageFacts facts{image.label, image.size, image.digests, image.image == nullptr};
-  if (image.image && image.image->signers && image.image->signers->policy_digest == policy.digest())
-    facts.signers = image.image->signers->names;
+  facts.all_signers_known = !image.unverified(policy.digest());
+  if (facts.all_signers_known && image.brought)
+    facts.signers = image.brought->names;
+  return facts;
+}
+
+policy::ImageFacts kernel_facts(const UsedImage& image, const policy::Policy& policy) {
+  policy::ImageFacts facts = initrd_facts(image, policy);
+  const bool looked_inside =
+      image.image && image.image->signers && image.image->signers->policy_digest == policy.digest();
+  facts.all_signers_known = facts.all_signers_known && looked_inside;
+  if (looked_inside)
+    facts.signers.insert(facts.signers.end(), image.image->signers->names.begin(),
+                         image.image->signers->names.end());
   return facts;
 }
 
@@ -151,20 +164,25 @@ policy::Decision decide_create(const policy::Policy& policy, const GuestRequest&
   question.peer = request.peer;
   question.verb = policy::Verb::create;
   policy::GuestFacts guest{
-      request.configuration, request.command_line, facts(request.kernel, policy), {}};
+      request.configuration, request.command_line, kernel_facts(request.kernel, policy), {}};
   for (const UsedImage& initrd : request.initrds)
-    guest.initrds.push_back(facts(initrd, policy));
+    guest.initrds.push_back(initrd_facts(initrd, policy));
   question.guest = std::move(guest);
   return policy.decide(question);
 }
 
-OpenDecision open_decision(const GuestRequest& request,
-                           std::shared_ptr<const policy::Policy> policy,
+bool brings_unverified(const policy::Policy& policy, const GuestRequest& request) {
+  const auto unverified = [&](const UsedImage& image) { return image.unverified(policy.digest()); };
+  return unverified(request.kernel) || std::ranges::any_of(request.initrds, unverified);
+}
+
+OpenDecision open_decision(std::shared_ptr<const policy::Policy> policy,
                            std::function<void(const policy::Decision&)> refused) {
   const policy::Policy& asked = *policy;
-  return {.policy = std::move(policy),
-          .ask = [&asked, request] { return decide_create(asked, request); },
-          .refused = std::move(refused)};
+  return {
+      .policy = std::move(policy),
+      .ask = [&asked](const Domain& draft) { return decide_create(asked, repeat_request(draft)); },
+      .refused = std::move(refused)};
 }
 
 Status check_room(Services& services, const policy::Policy& policy, const std::string& requester,

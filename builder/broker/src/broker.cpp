@@ -18,7 +18,8 @@ constexpr char release_domain[] = "@releaseDomain";
 Broker::Broker(EventLoop& loop, const Settings& settings, Outside outside, FdStore fd_store,
                Journal journal, std::uint64_t next_serial)
     : loop_(loop), outside_(std::move(outside)), fd_store_(std::move(fd_store)),
-      journal_(std::move(journal)), policy_(settings.policy_directory),
+      journal_(std::move(journal)),
+      policy_(settings.policy_directory, settings.run_directory + "/releases"),
       images_(settings.store_bytes),
       domains_(*outside_.hypervisor, *outside_.store, journal_, *outside_.manager),
       builds_(*outside_.workshop, domains_, journal_, *outside_.manager, builder_version,

@@ -30,6 +30,18 @@ Status require_type(const Image& image, measure::GuestType type) {
                   type == measure::GuestType::pv ? "CONFIG_XEN_PV" : "CONFIG_PVH"));
 }
 
+/// The images with a signature that came with the request and was not verified under this policy.
+std::vector<UsedImage*> brought_unverified(Domain& draft, const std::string& policy_digest) {
+  std::vector<UsedImage*> images;
+  const auto look_at = [&](UsedImage& image) {
+    if (image.unverified(policy_digest))
+      images.push_back(&image);
+  };
+  look_at(draft.kernel);
+  std::ranges::for_each(draft.initrds, look_at);
+  return images;
+}
+
 } // namespace
 
 Result<Builds::Id> Builds::submit(Domain draft, Stage stage, Done done, OpenDecision decision) {
@@ -72,38 +84,54 @@ void Builds::start(Id id) {
 
 void Builds::decide(Id id) {
   Build& build = builds_.at(id);
-  const policy::Decision decision = build.decision.ask();
-  if (decision.unverified)
-    return verify(id, build);
-  if (!decision.allowed)
+  const policy::Decision decision = build.decision.ask(build.draft);
+  if (!decision.allowed && !decision.unverified)
     return refuse(id, decision);
+  if (decision.unverified || !brought_unverified(build.draft, build.policy_digest()).empty()) {
+    if (const Status begun = verify(id, build); !begun)
+      fail(id, begun.error());
+    return;
+  }
+  if (build.decision.only_allowed) {
+    const auto asked = builds_.extract(id);
+    asked.mapped().decision.only_allowed();
+    return advance();
+  }
   build.draft.rule = decision.rule;
   if (build.draft.configuration.vtpm != measure::Vtpm::none)
     build.draft.vtpm_profile = decision.vtpm_profile;
   inspect(id);
 }
 
-void Builds::verify(Id id, Build& build) {
-  const auto& known = build.draft.kernel.image->signers;
-  if (known && known->policy_digest == build.decision.policy->digest())
-    return fail(id, {ErrorCode::internal, "asking the policy",
-                     "it stays undecided with all signatures known", 0});
+Status Builds::verify(Id id, Build& build) {
+  SignatureQuery query;
+  for (const UsedImage* image : brought_unverified(build.draft, build.policy_digest()))
+    query.brought.push_back(
+        {image->label, {.sha256 = image->digests.sha256, .message = image->signature}});
+  const ImageHandle& kernel = build.draft.kernel.image;
+  if (query.brought.empty()) {
+    if (!kernel || (kernel->signers && kernel->signers->policy_digest == build.policy_digest()))
+      return failure(ErrorCode::internal, "asking the policy",
+                     "it stays undecided with all signatures known");
+    query.look_inside = kernel.get();
+  }
   build.stage("verify");
-  Result<std::unique_ptr<Job>> job = workshop_.verify(
-      *build.draft.kernel.image, build.decision.policy->signers(),
-      [this, id](Result<std::vector<std::string>> names) { verified(id, std::move(names)); });
-  if (!job)
-    return fail(id, job.error());
-  build.job = std::move(*job);
+  build.job = TRY(workshop_.verify(query, build.decision.policy->signers(),
+                                   [this, id](auto found) { verified(id, std::move(found)); }));
+  return {};
 }
 
-void Builds::verified(Id id, Result<std::vector<std::string>> names) {
-  if (!names)
-    return fail(id, std::move(names).error());
+void Builds::verified(Id id, Result<FoundSigners> found) {
+  if (!found)
+    return fail(id, std::move(found).error());
   Build& build = builds_.at(id);
   build.job.reset();
-  build.draft.kernel.image->signers =
-      VerifiedSigners{build.decision.policy->digest(), std::move(*names)};
+  const std::vector<UsedImage*> brought = brought_unverified(build.draft, build.policy_digest());
+  for (std::size_t i = 0; i < brought.size(); ++i)
+    brought[i]->brought = VerifiedSigners{build.policy_digest(), std::move(found->brought.at(i))};
+  if (brought.empty())
+    build.draft.kernel.image->signers =
+        VerifiedSigners{build.policy_digest(), std::move(found->inside)};
   decide(id);
 }
 
@@ -286,7 +314,8 @@ void Builds::clean_up(const Domain& draft) {
 std::vector<const Domain*> Builds::drafts() const {
   std::vector<const Domain*> drafts;
   for (const auto& [id, build] : builds_)
-    drafts.push_back(&build.draft);
+    if (!build.decision.only_allowed)
+      drafts.push_back(&build.draft);
   return drafts;
 }
 

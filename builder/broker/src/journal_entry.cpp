@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/base/bytes.hpp"
 #include "ashlar/base/wire.hpp"
+#include "ashlar/signature/limits.hpp"
 
 namespace ashlar::broker::journal_entry {
 
@@ -43,6 +45,8 @@ void write(WireWriter& writer, const UsedImage& image) {
   writer.u64(image.size);
   for (const measure::Bank bank : measure::all_banks)
     writer.raw(image.digests.of(bank));
+  writer.text(std::string_view(reinterpret_cast<const char*>(image.signature.data()),
+                               image.signature.size()));
 }
 
 UsedImage read_image(WireReader& reader) {
@@ -52,6 +56,9 @@ UsedImage read_image(WireReader& reader) {
   reader.raw(image.digests.sha1);
   reader.raw(image.digests.sha256);
   reader.raw(image.digests.sha384);
+  const std::string signature = reader.text(signature::max_request_signature_bytes);
+  const std::span<const std::byte> bytes = as_bytes(signature);
+  image.signature.assign(bytes.begin(), bytes.end());
   return image;
 }
 

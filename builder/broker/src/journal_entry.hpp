@@ -10,9 +10,9 @@
 
 namespace ashlar::broker::journal_entry {
 
-/// Longest entry: a domain with its record, eight initrd labels and a command line fits several
-/// times.
-inline constexpr std::size_t max_bytes = 65536;
+/// Longest entry: a domain with its record, eight initrd labels, a command line and a signature for
+/// each image fits.
+inline constexpr std::size_t max_bytes = 128u << 10;
 
 [[nodiscard]] std::vector<std::byte> counter(std::uint64_t next_serial);
 [[nodiscard]] std::vector<std::byte> intent(std::uint64_t serial, const measure::Uuid& uuid);

@@ -153,8 +153,8 @@ void Lifecycle::restart(const Domain& old) {
   draft->essential = essential;
   draft->vtpm_state_store = state_store;
   OpenDecision open;
-  if (decision.unverified)
-    open = open_decision(request, policy, [this, essential, name](const policy::Decision& refusal) {
+  if (decision.unverified || brings_unverified(*policy, request))
+    open = open_decision(policy, [this, essential, name](const policy::Decision& refusal) {
       log::notice("domain {} may not be restarted: {}", name, refusal.reason);
       ended_for_good(essential, name);
     });

@@ -7,22 +7,14 @@
 
 namespace ashlar::broker {
 
-namespace {
-
-/// A manifest that is older than the one in force is most likely an old one that somebody serves
-/// again. Going back on purpose is possible, but not unnoticed.
-Status check_releases(const policy::Policy& before, const policy::Policy& after) {
-  for (const policy::Policy::ReleaseState& old : before.releases())
-    for (const policy::Policy::ReleaseState& now : after.releases())
-      if (now.name == old.name && now.sequence != 0 && now.sequence < old.sequence)
-        return failure(ErrorCode::invalid, "loading the policy",
-                       fmt::format("release \"{}\" would go back from sequence {} to {}: get its "
-                                   "current manifest, or restart the builder to go back on purpose",
-                                   now.name, old.sequence, now.sequence));
-  return {};
+/// A manifest that is older than one that was in force is most likely an old one that somebody
+/// serves again. Going back on purpose is possible, but not unnoticed.
+Status PolicyHolder::check_releases(const policy::Policy& policy) {
+  if (!releases_)
+    releases_ = TRY(ReleaseMemory::open(releases_path_));
+  TRY(releases_->check(policy));
+  return releases_->remember(policy);
 }
-
-} // namespace
 
 Status PolicyHolder::reload() {
   const Result<std::vector<policy::PolicyFile>> files = policy::read_directory(directory_);
@@ -43,11 +35,10 @@ Status PolicyHolder::reload() {
     load_error_ = first_error;
     return failure(ErrorCode::invalid, "loading the policy from " + directory_, first_error);
   }
-  if (current_)
-    if (const Status forward = check_releases(*current_, *load.policy); !forward) {
-      load_error_ = forward.error().message();
-      return forward;
-    }
+  if (const Status forward = check_releases(*load.policy); !forward) {
+    load_error_ = forward.error().message();
+    return forward;
+  }
   current_ = std::make_shared<const policy::Policy>(std::move(*load.policy));
   load_error_.clear();
   log::notice("policy {} from {} is in force ({} files)", current_->digest(), directory_,

@@ -7,6 +7,7 @@
 
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/request/configuration.hpp"
+#include "ashlar/signature/limits.hpp"
 
 namespace ashlar::broker {
 
@@ -223,6 +224,30 @@ Result<UsedImage> used_image(const ashlar_v1_ImageRef& reference, const std::str
   return image;
 }
 
+namespace {
+
+/// The signatures that came along, each with its image. Whose they are is for the verifier to say.
+Status take_signatures(const ashlar_v1_Create& create, GuestRequest& request) {
+  static_assert(sizeof create.kernel_signature.bytes == signature::max_request_signature_bytes);
+  static_assert(sizeof create.initrds / sizeof create.initrds[0] + 1 ==
+                signature::max_request_signatures);
+  const auto copy = [](const auto& field, UsedImage& image) {
+    const std::span<const std::byte> bytes = ipc::bytes_of(field);
+    image.signature.assign(bytes.begin(), bytes.end());
+  };
+  copy(create.kernel_signature, request.kernel);
+  if (create.initrd_signatures_count != 0 && create.initrd_signatures_count != create.initrds_count)
+    return failure(ErrorCode::invalid, "reading the request",
+                   fmt::format("it has {} initrds and {} signatures of initrds: send one for each, "
+                               "an empty one where there is none",
+                               create.initrds_count, create.initrd_signatures_count));
+  for (pb_size_t i = 0; i < create.initrd_signatures_count; ++i)
+    copy(create.initrd_signatures[i], request.initrds[i]);
+  return {};
+}
+
+} // namespace
+
 Result<GuestRequest> guest_request(const ashlar_v1_Create& create) {
   GuestRequest request;
   request.configuration = TRY(ashlar::request::configuration_of(create));
@@ -242,6 +267,7 @@ Result<GuestRequest> guest_request(const ashlar_v1_Create& create) {
   request.kernel = TRY(used_image(create.kernel, "the kernel"));
   for (pb_size_t i = 0; i < create.initrds_count; ++i)
     request.initrds.push_back(TRY(used_image(create.initrds[i], fmt::format("initrd {}", i + 1))));
+  TRY(take_signatures(create, request));
   request.leave_paused = create.paused;
   return request;
 }

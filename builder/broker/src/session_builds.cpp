@@ -16,6 +16,15 @@ constexpr std::uint64_t progress_step_bytes = 8u << 20;
 std::string title(const UsedImage& image) {
   return fmt::format("image {} (sha256 {})", printable(image.label), to_hex(image.digests.sha256));
 }
+
+/// Positions of images whose bytes an answer alone needs: the kernel's, where it may depend on the
+/// signatures inside it. Those that came along are verified without their images.
+std::vector<std::uint32_t> needed_to_decide(const GuestRequest& request,
+                                            const policy::Decision& decision) {
+  if (!decision.unverified || request.kernel.image)
+    return {};
+  return {0};
+}
 } // namespace
 
 std::vector<std::uint32_t> Session::resolve(GuestRequest& request, const std::string& requester) {
@@ -49,22 +58,24 @@ void Session::create(std::uint32_t id, const ashlar_v1_Create& create) {
     return refuse(id, request->configuration.name, decision);
   if (const Status room = check_room(services_, *policy, decision.requester, *request); !room)
     return finish(id, room);
-  if (create.dry_run && decision.unverified)
-    return finish(id, failure(ErrorCode::unsupported, "asking the policy without building",
-                              decision.reason + "; a build does"));
   if (create.dry_run)
-    return send(done_reply(id));
-  if (!missing.empty()) {
-    ipc::Response response = ashlar_v1_Response_init_zero;
-    response.id = id;
-    response.which_part = ashlar_v1_Response_missing_images_tag;
-    for (const std::uint32_t position : missing)
-      response.part.missing_images.positions[response.part.missing_images.positions_count++] =
-          position;
-    return send(response);
-  }
-  if (const Status submitted = submit(id, *request, policy, decision); !submitted)
+    missing = needed_to_decide(*request, decision);
+  if (!missing.empty())
+    return ask_for(id, missing);
+  const Status submitted = create.dry_run ? answer_only(id, *request, policy, decision)
+                                          : submit(id, *request, policy, decision);
+  if (!submitted)
     finish(id, submitted);
+}
+
+void Session::ask_for(std::uint32_t id, const std::vector<std::uint32_t>& missing) {
+  ipc::Response response = ashlar_v1_Response_init_zero;
+  response.id = id;
+  response.which_part = ashlar_v1_Response_missing_images_tag;
+  for (const std::uint32_t position : missing)
+    response.part.missing_images.positions[response.part.missing_images.positions_count++] =
+        position;
+  send(response);
 }
 
 void Session::refuse(std::uint32_t id, const std::string& guest, const policy::Decision& decision) {
@@ -72,19 +83,23 @@ void Session::refuse(std::uint32_t id, const std::string& guest, const policy::D
   send(refusal_reply(id, decision));
 }
 
+Status Session::check_builds_under_way() const {
+  if (builds_.size() < max_requests_per_connection)
+    return {};
+  return failure(ErrorCode::busy, "queueing the build",
+                 fmt::format("{} of your builds are under way on this connection", builds_.size()));
+}
+
 Status Session::submit(std::uint32_t id, const GuestRequest& request,
                        const std::shared_ptr<const policy::Policy>& policy,
                        const policy::Decision& decision) {
-  if (builds_.size() >= max_requests_per_connection)
-    return failure(
-        ErrorCode::busy, "queueing the build",
-        fmt::format("{} of your builds are under way on this connection", builds_.size()));
+  TRY(check_builds_under_way());
   Domain draft = TRY(make_draft(request, *policy, decision));
   TRY(forget_console(services_.settings.console_log_directory, draft.name()));
   const std::string name = draft.name();
   OpenDecision open;
-  if (decision.unverified)
-    open = open_decision(request, policy, [this, id, name](const policy::Decision& refusal) {
+  if (decision.unverified || brings_unverified(*policy, request))
+    open = open_decision(policy, [this, id, name](const policy::Decision& refusal) {
       builds_.erase(id);
       refuse(id, name, refusal);
     });
@@ -107,6 +122,35 @@ Status Session::submit(std::uint32_t id, const GuestRequest& request,
       std::move(open)));
   log::notice("{}: build of \"{}\" begins (rule \"{}\")", name_, name, decision.rule);
   send(progress_reply(id, "queue"));
+  services_.builds.advance();
+  return {};
+}
+
+Status Session::answer_only(std::uint32_t id, const GuestRequest& request,
+                            const std::shared_ptr<const policy::Policy>& policy,
+                            const policy::Decision& decision) {
+  if (!decision.unverified && !brings_unverified(*policy, request)) {
+    send(done_reply(id));
+    return {};
+  }
+  TRY(check_builds_under_way());
+  Domain draft = TRY(make_draft(request, *policy, decision));
+  const std::string name = draft.name();
+  OpenDecision open = open_decision(policy, [this, id, name](const policy::Decision& refusal) {
+    builds_.erase(id);
+    refuse(id, name, refusal);
+  });
+  open.only_allowed = [this, id] {
+    builds_.erase(id);
+    send(done_reply(id));
+  };
+  builds_[id] = TRY(services_.builds.submit(
+      std::move(draft), [this, id](const char* stage) { send(progress_reply(id, stage)); },
+      [this, id](const Result<const Domain*>& built) {
+        builds_.erase(id);
+        finish(id, std::unexpected(built.error())); // it never gets to a domain
+      },
+      std::move(open)));
   services_.builds.advance();
   return {};
 }

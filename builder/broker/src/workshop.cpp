@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/base/bytes.hpp"
 #include "ashlar/base/log.hpp"
 #include "ashlar/base/memory_file.hpp"
 #include "ashlar/broker/child_process.hpp"
@@ -121,9 +122,22 @@ Result<InspectedKernel> inspected_kernel(const ChildJob::Ending& ending, std::ui
   return InspectedKernel{std::move(*report.outcome), std::move(plain)};
 }
 
+/// Who has made one signature that came with a request. That it is right is not enough: what nobody
+/// vouches for must not look as if it counted.
+Result<std::vector<std::string>> brought_names(const Result<signature::DetachedSignature>& brought,
+                                               const std::string& label,
+                                               const policy::Signers& signers) {
+  const std::string what = "the signature that came with " + printable(label);
+  if (!brought)
+    return failure(brought.error().code, "verifying " + what, brought.error().why);
+  TRY(signature::require_trusted(*brought, what));
+  return signers.trusting(brought->trust);
+}
+
 /// Its report is checked, not believed: it has parsed a guest's bytes.
-Result<std::vector<std::string>> signer_names(const ChildJob::Ending& ending,
-                                              const std::vector<std::string>& certificates) {
+Result<FoundSigners> found_signers(const ChildJob::Ending& ending,
+                                   const std::vector<std::string>& labels, bool look_inside,
+                                   const policy::Signers& signers) {
   const std::string doing = "verifying the image's signatures";
   if (ending.timed_out)
     return failure(ErrorCode::timeout, doing,
@@ -134,16 +148,27 @@ Result<std::vector<std::string>> signer_names(const ChildJob::Ending& ending,
                                "failed; the image counts as unsigned",
                                ending.how));
   const inspector::SignatureReport report =
-      TRY(inspector::decode_signature_report(ending.report, certificates.size()));
-  std::vector<std::string> names;
-  if (!report.outcome) {
-    log::notice("an image counts as unsigned: {}", report.outcome.error().message());
-    return names;
-  }
-  for (std::size_t i = 0; i < certificates.size(); ++i)
-    if (report.outcome->trust[i] == signature::Trust::trusted)
-      names.push_back(certificates[i]);
-  return names;
+      TRY(inspector::decode_signature_report(ending.report, signers.names.size(), labels.size()));
+  FoundSigners found;
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    found.brought.push_back(TRY(brought_names(report.brought[i], labels[i], signers)));
+  if (!look_inside)
+    return found;
+  if (report.inside)
+    found.inside = signers.trusting(report.inside->trust);
+  else
+    log::notice("an image counts as unsigned: {}", report.inside.error().message());
+  return found;
+}
+
+Result<UniqueFd> sealed_question(const SignatureQuery& query, const policy::Signers& signers) {
+  inspector::SignatureQuestion question{signers.anchors, query.look_inside != nullptr, {}};
+  for (const SignatureQuery::Brought& brought : query.brought)
+    question.brought.push_back(brought.signature);
+  UniqueFd file = TRY(create_memory_file("ashlar-question"));
+  TRY(write_all(file.value(), inspector::encode(question), "the question about signatures"));
+  TRY(seal(file.value(), "the question about signatures"));
+  return file;
 }
 
 Result<std::uint32_t> constructed_domid(const ChildJob::Ending& ending) {
@@ -179,21 +204,24 @@ public:
         });
   }
 
-  Result<std::unique_ptr<Job>> verify(const Image& image, const policy::Signers& signers,
+  Result<std::unique_ptr<Job>> verify(const SignatureQuery& query, const policy::Signers& signers,
                                       Verified done) override {
-    const UniqueFd anchors = TRY(create_memory_file("ashlar-certificates"));
-    TRY(write_all(anchors.value(), inspector::encode(signers.anchors), "the certificates"));
-    TRY(seal(anchors.value(), "the certificates"));
+    const UniqueFd question = TRY(sealed_question(query, signers));
+    // Where nothing is to be looked into, the question stands in for the image: it is not read.
+    const int image = query.look_inside ? query.look_inside->file.value() : question.value();
+    std::vector<std::string> labels;
+    for (const SignatureQuery::Brought& brought : query.brought)
+      labels.push_back(brought.label);
     Pipe report = TRY(Pipe::create());
-    ChildProcess child = TRY(ChildProcess::start(
-        libexec_ + "/ashlar-verifier",
-        {image.file.value(), anchors.value(), report.write_end.value()}, lock_fd_));
-    return std::make_unique<ChildJob>(
-        loop_, std::move(child), std::move(report.read_end), inspector::max_signature_report_bytes,
-        inspect_time,
-        [names = signers.names, done = std::move(done)](const ChildJob::Ending& ending) {
-          done(signer_names(ending, names));
-        });
+    ChildProcess child =
+        TRY(ChildProcess::start(libexec_ + "/ashlar-verifier",
+                                {image, question.value(), report.write_end.value()}, lock_fd_));
+    return std::make_unique<ChildJob>(loop_, std::move(child), std::move(report.read_end),
+                                      inspector::max_signature_report_bytes, inspect_time,
+                                      [labels, look_inside = query.look_inside != nullptr, signers,
+                                       done = std::move(done)](const ChildJob::Ending& ending) {
+                                        done(found_signers(ending, labels, look_inside, signers));
+                                      });
   }
 
   Result<std::unique_ptr<Job>> construct(const constructor::Plan& plan, int kernel,

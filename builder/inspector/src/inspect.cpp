@@ -50,6 +50,11 @@ Result<Description> inspect_bzimage(std::span<const std::byte> image, PlainSink&
   return description;
 }
 
+/// As far as a message is concerned.
+bool is_pe(std::span<const std::byte> image) {
+  return image.size() >= 2 && image[0] == std::byte{'M'} && image[1] == std::byte{'Z'};
+}
+
 } // namespace
 
 Result<Description> inspect(std::span<const std::byte> image, PlainSink& sink) {
@@ -61,7 +66,9 @@ Result<Description> inspect(std::span<const std::byte> image, PlainSink& sink) {
   if (has_bzimage_signature(image))
     return inspect_bzimage(image, sink);
   return failure(ErrorCode::unsupported, "inspecting the kernel image",
-                 "it is neither an ELF file nor a Linux bzImage");
+                 is_pe(image) ? "it is a PE image without a bzImage's header: of a unified kernel "
+                                "image, give the kernel and the initrd that are in it"
+                              : "it is neither an ELF file nor a Linux bzImage");
 }
 
 } // namespace ashlar::inspector

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Encodings (base/wire.hpp). Anchors: u32 count and each certificate's DER as a text, u32 count and
-// each revoked fingerprint. Report: u8 1, the digest, u32 count and each signature, u32 count and
-// each trust as u8; or u8 0 and the error.
+// Encodings (base/wire.hpp). Question: u32 count and each certificate's DER as a text, u32 count
+// and each revoked fingerprint, u8 1 to look inside or 0, u32 count and each signature's digest and
+// message. Report: u8 1, the digest, u8 unified, u32 count and each signature, u32 count and each
+// trust as u8, or u8 0 and the error; then u32 count and for each signature brought u8 1, subject,
+// issuer, fingerprint, u32 count and each trust, or u8 0 and the error.
 #include "ashlar/inspector/signatures.hpp"
 
 #include <algorithm>
@@ -39,12 +41,27 @@ signature::FoundSignature read_found(WireReader& reader) {
   return found;
 }
 
+void write_trust(WireWriter& writer, const std::vector<signature::Trust>& all) {
+  writer.u32(static_cast<std::uint32_t>(all.size()));
+  for (const signature::Trust trust : all)
+    writer.u8(static_cast<std::uint8_t>(trust));
+}
+
 signature::Trust read_trust(WireReader& reader) {
   const std::uint8_t value = reader.u8();
   if (value <= static_cast<std::uint8_t>(signature::Trust::revoked))
     return static_cast<signature::Trust>(value);
   reader.reject("an answer about a certificate is unknown");
   return signature::Trust::none;
+}
+
+std::vector<signature::Trust> read_all_trust(WireReader& reader, std::size_t anchors) {
+  std::vector<signature::Trust> all;
+  if (reader.u32() != anchors)
+    reader.reject("it is about another number of certificates");
+  for (std::size_t i = 0; i < anchors && reader.good(); ++i)
+    all.push_back(read_trust(reader));
+  return all;
 }
 
 /// A signature that is not valid makes nobody trusted.
@@ -56,39 +73,62 @@ void check_consistent(WireReader& reader, const signature::ImageSignatures& sign
     reader.reject("it trusts an image without a valid signature");
 }
 
+void write(WireWriter& writer, const signature::ImageSignatures& inside) {
+  writer.u8(1);
+  writer.raw(inside.digest);
+  writer.u8(inside.unified ? 1 : 0);
+  writer.u32(static_cast<std::uint32_t>(inside.found.size()));
+  for (const signature::FoundSignature& found : inside.found)
+    write_found(writer, found);
+  write_trust(writer, inside.trust);
+}
+
 signature::ImageSignatures read_signatures(WireReader& reader, std::size_t anchors) {
   signature::ImageSignatures signatures;
   reader.raw(signatures.digest);
+  signatures.unified = read_flag(reader);
   const std::uint32_t count = reader.u32();
   if (count > signature::max_image_signatures)
     reader.reject("it has too many signatures");
   for (std::uint32_t i = 0; i < count && reader.good(); ++i)
     signatures.found.push_back(read_found(reader));
-  if (reader.u32() != anchors)
-    reader.reject("it is about another number of certificates");
-  for (std::size_t i = 0; i < anchors && reader.good(); ++i)
-    signatures.trust.push_back(read_trust(reader));
+  signatures.trust = read_all_trust(reader, anchors);
   check_consistent(reader, signatures);
   return signatures;
 }
 
-} // namespace
+void write(WireWriter& writer, const signature::DetachedSignature& brought) {
+  writer.u8(1);
+  write_name(writer, brought.subject, signature::max_name_bytes);
+  write_name(writer, brought.issuer, signature::max_name_bytes);
+  writer.raw(brought.fingerprint);
+  write_trust(writer, brought.trust);
+}
 
-std::vector<std::byte> encode(const signature::Anchors& anchors) {
-  WireWriter writer;
+signature::DetachedSignature read_brought(WireReader& reader, std::size_t anchors) {
+  signature::DetachedSignature brought;
+  brought.subject = printable(reader.text(signature::max_name_bytes), signature::max_name_bytes);
+  brought.issuer = printable(reader.text(signature::max_name_bytes), signature::max_name_bytes);
+  reader.raw(brought.fingerprint);
+  brought.trust = read_all_trust(reader, anchors);
+  return brought;
+}
+
+std::string_view as_text(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void write(WireWriter& writer, const signature::Anchors& anchors) {
   writer.u32(static_cast<std::uint32_t>(anchors.certificates.size()));
   for (const signature::Certificate& certificate : anchors.certificates) {
-    const std::vector<std::byte> der = certificate.der();
-    writer.text(std::string_view(reinterpret_cast<const char*>(der.data()), der.size()));
+    writer.text(as_text(certificate.der()));
   }
   writer.u32(static_cast<std::uint32_t>(anchors.revoked.size()));
   for (const measure::Sha256& fingerprint : anchors.revoked)
     writer.raw(fingerprint);
-  return writer.take();
 }
 
-Result<signature::Anchors> decode_anchors(std::span<const std::byte> bytes) {
-  WireReader reader(bytes);
+Result<signature::Anchors> read_anchors(WireReader& reader) {
   signature::Anchors anchors;
   const std::uint32_t certificates = reader.u32();
   if (certificates > signature::max_certificates)
@@ -104,39 +144,82 @@ Result<signature::Anchors> decode_anchors(std::span<const std::byte> bytes) {
     reader.reject("there are too many revoked certificates");
   for (std::uint32_t i = 0; i < revoked && reader.good(); ++i)
     reader.raw(anchors.revoked.emplace_back());
-  TRY(reader.end("the policy's certificates"));
   return anchors;
+}
+
+std::vector<BroughtSignature> read_brought_signatures(WireReader& reader) {
+  const std::uint32_t count = reader.u32();
+  if (count > signature::max_request_signatures)
+    reader.reject("there are too many signatures");
+  std::vector<BroughtSignature> all;
+  for (std::uint32_t i = 0; i < count && reader.good(); ++i) {
+    BroughtSignature& one = all.emplace_back();
+    reader.raw(one.sha256);
+    const std::string message = reader.text(signature::max_request_signature_bytes);
+    const std::span<const std::byte> bytes = as_bytes(message);
+    one.message.assign(bytes.begin(), bytes.end());
+  }
+  return all;
+}
+
+} // namespace
+
+std::vector<std::byte> encode(const SignatureQuestion& question) {
+  WireWriter writer;
+  write(writer, question.anchors);
+  writer.u8(question.look_inside ? 1 : 0);
+  writer.u32(static_cast<std::uint32_t>(question.brought.size()));
+  for (const BroughtSignature& brought : question.brought) {
+    writer.raw(brought.sha256);
+    writer.text(as_text(brought.message));
+  }
+  return writer.take();
+}
+
+Result<SignatureQuestion> decode_question(std::span<const std::byte> bytes) {
+  WireReader reader(bytes);
+  SignatureQuestion question;
+  question.anchors = TRY(read_anchors(reader));
+  question.look_inside = read_flag(reader);
+  question.brought = read_brought_signatures(reader);
+  TRY(reader.end("the question about signatures"));
+  return question;
 }
 
 std::vector<std::byte> encode(const SignatureReport& report) {
   WireWriter writer;
-  if (!report.outcome) {
-    write_error(writer, report.outcome.error());
-    return writer.take();
-  }
-  writer.u8(1);
-  writer.raw(report.outcome->digest);
-  writer.u32(static_cast<std::uint32_t>(report.outcome->found.size()));
-  for (const signature::FoundSignature& found : report.outcome->found)
-    write_found(writer, found);
-  writer.u32(static_cast<std::uint32_t>(report.outcome->trust.size()));
-  for (const signature::Trust trust : report.outcome->trust)
-    writer.u8(static_cast<std::uint8_t>(trust));
+  if (report.inside)
+    write(writer, *report.inside);
+  else
+    write_error(writer, report.inside.error());
+  writer.u32(static_cast<std::uint32_t>(report.brought.size()));
+  for (const Result<signature::DetachedSignature>& brought : report.brought)
+    if (brought)
+      write(writer, *brought);
+    else
+      write_error(writer, brought.error());
   return writer.take();
 }
 
 Result<SignatureReport> decode_signature_report(std::span<const std::byte> bytes,
-                                                std::size_t anchors) {
+                                                std::size_t anchors, std::size_t brought) {
   const std::string what = "the verifier's report";
   if (bytes.size() > max_signature_report_bytes)
     return failure(ErrorCode::invalid, "reading " + what, "it is longer than a report may be");
   WireReader reader(bytes);
-  if (read_flag(reader)) {
-    SignatureReport report{read_signatures(reader, anchors)};
-    TRY(reader.end(what));
-    return report;
+  SignatureReport report{signature::ImageSignatures{}, {}};
+  if (read_flag(reader))
+    report.inside = read_signatures(reader, anchors);
+  else
+    report.inside = std::unexpected(read_error(reader));
+  if (reader.u32() != brought)
+    reader.reject("it is about another number of signatures");
+  for (std::size_t i = 0; i < brought && reader.good(); ++i) {
+    if (read_flag(reader))
+      report.brought.emplace_back(read_brought(reader, anchors));
+    else
+      report.brought.emplace_back(std::unexpected(read_error(reader)));
   }
-  SignatureReport report{std::unexpected(read_error(reader))};
   TRY(reader.end(what));
   return report;
 }

@@ -17,7 +17,7 @@ namespace {
 using namespace ashlar;
 using namespace ashlar::inspector;
 
-constexpr int anchors_fd = plain_fd; // the sandbox knows it by what the inspector has there
+constexpr int question_fd = plain_fd; // the sandbox knows it by what the inspector has there
 
 /// Maps a sealed file. None of its bytes is read: that is for the sandbox.
 Result<Mapping> map_sealed(int fd, std::uint64_t limit, const std::string& what) {
@@ -38,13 +38,27 @@ bool start_openssl() {
          RAND_bytes(some, sizeof some) == 1;
 }
 
-Result<signature::ImageSignatures> verify(const Result<Mapping>& image,
-                                          const Result<Mapping>& anchors) {
+Result<signature::ImageSignatures> look_inside(const Result<Mapping>& image,
+                                               const SignatureQuestion& question) {
+  if (!question.look_inside)
+    return failure(ErrorCode::unsupported, "looking into the image", "nobody asked for it");
   if (!image)
     return std::unexpected(image.error());
-  if (!anchors)
-    return std::unexpected(anchors.error());
-  return signature::check_image(image->bytes(), TRY(decode_anchors(anchors->bytes())));
+  return signature::check_image(image->bytes(), question.anchors);
+}
+
+SignatureReport verify(const Result<Mapping>& image, const SignatureQuestion& question) {
+  SignatureReport report{look_inside(image, question), {}};
+  for (const BroughtSignature& brought : question.brought)
+    report.brought.push_back(signature::check_detached(brought.message, brought.sha256,
+                                                       question.anchors, "the signature"));
+  return report;
+}
+
+Result<SignatureQuestion> read_question(const Result<Mapping>& question) {
+  if (!question)
+    return std::unexpected(question.error());
+  return decode_question(question->bytes());
 }
 
 } // namespace
@@ -56,14 +70,19 @@ int main() {
     return EXIT_FAILURE;
   }
   const Result<Mapping> image = map_sealed(image_fd, max_image_bytes, "the image");
-  const Result<Mapping> anchors = map_sealed(anchors_fd, max_anchors_bytes, "the certificates");
+  const Result<Mapping> asked = map_sealed(question_fd, max_question_bytes, "the question");
   const Result<Isolation> isolation = enter_sandbox({});
   if (!isolation) {
     log::error("{}", isolation.error().message());
     return EXIT_FAILURE;
   }
-  const SignatureReport report{verify(image, anchors)};
-  const Status sent = write_all(report_fd, encode(report), "the report");
+  // The builder wrote it: what it cannot read is nothing that a report could answer.
+  const Result<SignatureQuestion> question = read_question(asked);
+  if (!question) {
+    log::error("{}", question.error().message());
+    return EXIT_FAILURE;
+  }
+  const Status sent = write_all(report_fd, encode(verify(image, *question)), "the report");
   if (!sent) {
     log::error("{}", sent.error().message());
     return EXIT_FAILURE;

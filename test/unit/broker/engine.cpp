@@ -53,7 +53,7 @@ Engine::Engine(const std::string& policy)
     : settings(settings_in(directory.path(), policy)), hypervisor_(fake_hypervisor(world)),
       store_(fake_store(world)), workshop_(fake_workshop(world, loop)),
       manager_(fake_tpm_manager(world)), journal_(open_journal(directory.path() + "/journal")),
-      policy_(directory.path()), images_(default_store_bytes),
+      policy_(directory.path(), directory.path() + "/releases"), images_(default_store_bytes),
       domains(*hypervisor_, *store_, journal_, *manager_),
       builds_(*workshop_, domains, journal_, *manager_, "builder of the test", 1),
       services_{loop,    settings,  *hypervisor_, *store_, journal_, policy_,

@@ -192,18 +192,25 @@ public:
                                      });
   }
 
-  Result<std::unique_ptr<Job>> verify(const Image& image, const policy::Signers& signers,
+  Result<std::unique_ptr<Job>> verify(const SignatureQuery& query, const policy::Signers& signers,
                                       Verified done) override {
-    world_.calls.push_back(
-        fmt::format("verify {} {}", content(image.file.value()), fmt::join(signers.names, ",")));
+    std::string what = query.look_inside ? content(query.look_inside->file.value()) : "";
+    for (const SignatureQuery::Brought& brought : query.brought)
+      what += fmt::format(
+          "[{} of {}]",
+          std::string_view(reinterpret_cast<const char*>(brought.signature.message.data()),
+                           brought.signature.message.size()),
+          brought.label);
+    world_.calls.push_back(fmt::format("verify {} {}", what, fmt::join(signers.names, ",")));
     if (world_.fails("verify"))
       return fault("starting the verifier");
-    return std::make_unique<FakeJob>(world_, loop_, world_.hold_verify,
-                                     [this, done = std::move(done)] {
-                                       if (world_.verify_error)
-                                         return done(std::unexpected(*world_.verify_error));
-                                       done(world_.signed_by);
-                                     });
+    return std::make_unique<FakeJob>(
+        world_, loop_, world_.hold_verify,
+        [this, brought = query.brought.size(), done = std::move(done)] {
+          if (world_.verify_error)
+            return done(std::unexpected(*world_.verify_error));
+          done(FoundSigners{world_.signed_by, std::vector(brought, world_.brought_by)});
+        });
   }
 
   Result<std::unique_ptr<Job>> construct(const constructor::Plan& plan, int kernel,

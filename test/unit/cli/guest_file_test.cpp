@@ -21,6 +21,8 @@ TEST_CASE("guest file: an xl.cfg file is read with all that Ashlar knows") {
   CHECK(guest->vcpus == 2U);
   CHECK(guest->on_crash == "preserve");
   CHECK_FALSE(guest->on_reboot);
+  CHECK(guest->kernel_signature == "/boot/vmlinuz.p7s");
+  CHECK(guest->initrd_signatures == std::vector<std::string>{"/boot/initrd.img.p7s"});
 }
 
 TEST_CASE("guest file: what Ashlar cannot honour is named with its file, line and key") {

@@ -69,3 +69,22 @@ TEST_CASE("domain: a number is a domid, a UUID a UUID, anything else a name") {
   CHECK_FALSE(domain_from_text("99999999999"));
   CHECK_FALSE(domain_from_text(std::string(64, 'x')));
 }
+
+TEST_CASE("guest: an image that a flag replaces loses the signature that the file gave the other") {
+  Guest file;
+  file.kernel = "k";
+  file.kernel_signature = "k.p7s";
+  file.initrds = {"i"};
+  file.initrd_signatures = {"i.p7s"};
+  CHECK(overlay(file, {}).kernel_signature == "k.p7s");
+  CHECK(overlay(file, {}).initrd_signatures == file.initrd_signatures);
+  Guest flags;
+  flags.kernel = "other";
+  flags.initrds = {"another"};
+  CHECK_FALSE(overlay(file, flags).kernel_signature);
+  CHECK(overlay(file, flags).initrd_signatures.empty());
+  flags.kernel_signature = "other.p7s";
+  flags.initrd_signatures = {"none"};
+  CHECK(overlay(file, flags).kernel_signature == "other.p7s");
+  CHECK(overlay(file, flags).initrd_signatures == flags.initrd_signatures);
+}

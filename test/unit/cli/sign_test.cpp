@@ -133,3 +133,130 @@ TEST_CASE("policy sign: a detached signature makes an image known by its digest"
   CHECK(run_ashlar(ask + place.path("initrd")).code == 0);
   CHECK(run_ashlar(ask + place.path("manifest")).code == 3);
 }
+
+namespace {
+
+/// A policy that knows both images by their signer.
+void write_signed_policy(const Workplace& place) {
+  place.write(
+      "policy/10-who.toml",
+      "[[certificate]]\nname = \"vendor\"\npem = '''\n" + place.text("vendor.pem") +
+          "'''\n[[image]]\nname = \"kernels\"\nkind = \"kernel\"\nsigned_by = [\"vendor\"]\n"
+          "[[image]]\nname = \"initrds\"\nkind = \"initrd\"\nsigned_by = [\"vendor\"]\n"
+          "[[requester]]\nname = \"root\"\nuid = 0\n"
+          "[[rule]]\nname = \"ours\"\neffect = \"allow\"\nrequesters = [\"root\"]\n"
+          "verbs = [\"create\"]\n[rule.guest]\nkernels = [\"kernels\"]\n"
+          "initrds = [\"initrds\"]\ncommand_lines = \"any\"\n");
+}
+
+/// Kernel and initrd with signatures by "vendor" in both forms, and by "other".
+void write_images(const Workplace& place) {
+  for (const std::string image : {"kernel", "initrd"}) {
+    place.write(image, "the " + image);
+    for (const std::string who : {"vendor", "other"})
+      place.write(image + "." + who, place.sign(image, who, "--detached").output);
+    REQUIRE(std::system(("openssl cms -sign -binary -outform DER -signer " +
+                         place.path("vendor.pem") + " -inkey " + place.path("vendor.key") +
+                         " -in " + place.path(image) + " -out " + place.path(image + ".der"))
+                            .c_str()) == 0);
+  }
+}
+
+} // namespace
+
+TEST_CASE("policy explain: signatures that a requester brings decide, in PEM and in DER") {
+  const Workplace place;
+  write_signed_policy(place);
+  write_images(place);
+  CHECK_MESSAGE(place.check().code == 0, place.check().output);
+  const std::string ask = "policy explain " + place.path("policy") + " --as root --name web " +
+                          "--kernel " + place.path("kernel") + " --initrd " + place.path("initrd");
+  const auto with = [&](const std::string& kernel, const std::string& initrd) {
+    return run_ashlar(ask + " --kernel-signature " + place.path(kernel) + " --initrd-signature " +
+                      (initrd == "none" ? initrd : place.path(initrd)));
+  };
+  const Run both = with("kernel.vendor", "initrd.der");
+  CHECK_MESSAGE(both.code == 0, both.output);
+  CHECK(both.output.contains("kernel signed by: vendor\n"));
+  CHECK(both.output.contains("initrd signed by: vendor\n"));
+  CHECK(with("kernel.der", "none").code == 3);
+  CHECK(run_ashlar(ask).code == 3);
+  const Run foreign = with("initrd.vendor", "initrd.vendor");
+  CHECK(foreign.code == 1);
+  CHECK(foreign.output.contains("it is for another image"));
+  const Run stranger = with("kernel.vendor", "initrd.other");
+  CHECK(stranger.code == 1);
+  CHECK(stranger.output.contains("its signer \"CN=other\" has no certificate of the policy"));
+  const Run two = run_ashlar(ask + " --initrd-signature none --initrd-signature none");
+  CHECK(two.code == 2);
+  CHECK(two.output.contains("there are 2 for 1 initrds"));
+}
+
+TEST_CASE(
+    "policy explain: a kernel that is only a digest is decided, or the missing fact is named") {
+  const Workplace place;
+  write_signed_policy(place);
+  write_images(place);
+  const Run sum = run_ashlar("image inspect --json " + place.path("kernel") + " --signature " +
+                             place.path("kernel.vendor"));
+  const std::size_t at = sum.output.find("\"sha256\": \"");
+  REQUIRE(at != std::string::npos);
+  const std::string ask = "policy explain " + place.path("policy") +
+                          " --as root --name web --kernel sha256:" + sum.output.substr(at + 11, 64);
+  CHECK(run_ashlar(ask + " --kernel-signature " + place.path("kernel.vendor")).code == 0);
+  const Run open = run_ashlar(ask);
+  CHECK(open.code == 1);
+  CHECK(open.output.contains("not decided: "));
+  CHECK(open.output.contains("give its file with --kernel"));
+  CHECK(run_ashlar(ask + " --json").output.contains("\"decided\": false"));
+}
+
+TEST_CASE("signature files: what is none, or too long, is refused before anything is sent") {
+  const Workplace place;
+  write_images(place);
+  const auto create = [&](const std::string& signature) {
+    return run_ashlar("--host unix:/nonexistent create --name web --kernel " +
+                      place.path("kernel") + " --kernel-signature " + place.path(signature));
+  };
+  CHECK(create("kernel.der").code == 4); // all that is left is the builder
+  CHECK(create("kernel.vendor").code == 4);
+  place.write("text", "no signature");
+  CHECK(create("text").output.contains("neither DER nor PEM"));
+  CHECK(create("vendor.pem").output.contains("not of a CMS message"));
+  place.write("long", "0" + std::string(6144, 'x'));
+  const Run longer = create("long");
+  CHECK(longer.code == 1);
+  CHECK(longer.output.contains("it has 6145 bytes: it must be detached"));
+  CHECK(create("missing").code == 1);
+}
+
+TEST_CASE("image inspect: a detached signature, whoever has made it") {
+  const Workplace place;
+  write_images(place);
+  const auto inspect = [&](const std::string& signature) {
+    return run_ashlar("image inspect " + place.path("initrd") + " --signature " +
+                      place.path(signature));
+  };
+  const Run other = inspect("initrd.other");
+  CHECK_MESSAGE(other.code == 0, other.output);
+  CHECK(other.output.contains("kernel: no: "));
+  CHECK(other.output.contains("detached signature: by \"CN=other\", issued by \"CN=other\""));
+  const Run wrong = inspect("kernel.other");
+  CHECK(wrong.code == 1);
+  CHECK(wrong.output.contains("detached signature: not valid: it is for another image"));
+}
+
+TEST_CASE("image inspect: a unified kernel image is called that, and a builder takes none apart") {
+  const Workplace place;
+  write_images(place);
+  REQUIRE(std::system(("objcopy --add-section .linux=" + place.path("kernel") +
+                       " --change-section-vma .linux=0x2000000 --add-section .initrd=" +
+                       place.path("initrd") + " --change-section-vma .initrd=0x3000000 " +
+                       "/usr/lib/systemd/boot/efi/linuxx64.efi.stub " + place.path("unified"))
+                          .c_str()) == 0);
+  const Run run = run_ashlar("image inspect " + place.path("unified"));
+  CHECK(run.code == 1);
+  CHECK(run.output.contains("kernel: no: it is a PE image without a bzImage's header"));
+  CHECK(run.output.contains("unified kernel image: yes; a builder takes no kernel"));
+  CHECK(run.output.contains("signatures: none\n"));
+}

@@ -89,7 +89,7 @@ TEST_CASE("frame: a header with a bad kind, padding or length is refused") {
        {Bad{"0100000000000000", ErrorCode::invalid}, Bad{"0100000003000000", ErrorCode::invalid},
         Bad{"01000000ff000000", ErrorCode::invalid}, Bad{"0100000001010000", ErrorCode::invalid},
         Bad{"0100000001000100", ErrorCode::invalid}, Bad{"0100000001000001", ErrorCode::invalid},
-        Bad{"0140000001000000", ErrorCode::limit}, Bad{"0100040002000000", ErrorCode::limit},
+        Bad{"0100010001000000", ErrorCode::limit}, Bad{"0100040002000000", ErrorCode::limit},
         Bad{"ffffffff02000000", ErrorCode::limit}}) {
     MemoryTransport transport;
     transport.feed(hex(bad.header));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <iterator>
 #include <random>
 
 #include "ashlar/base/bytes.hpp"
@@ -153,4 +155,49 @@ TEST_CASE("message: set_exact_text refuses rather than changes") {
   CHECK(set_exact_text(field, "abcd", "it"));
   CHECK(set_exact_text(field, "abcde", "it").error().code == ErrorCode::limit);
   CHECK(set_exact_text(field, "a\nb", "it").error().code == ErrorCode::invalid);
+}
+
+TEST_CASE("message: a create with the largest signature for each image fits its frame") {
+  Request request{};
+  request.id = 1;
+  request.which_verb = ashlar_v1_Request_create_tag;
+  ashlar_v1_Create& create = request.verb.create;
+  const std::vector<std::byte> signature(sizeof create.kernel_signature.bytes, std::byte{0xff});
+  REQUIRE(set_bytes(create.kernel_signature, signature));
+  for (auto& field : create.initrd_signatures)
+    REQUIRE(set_bytes(field, signature));
+  create.initrd_signatures_count = static_cast<pb_size_t>(std::size(create.initrd_signatures));
+  const auto bytes = encode(request);
+  REQUIRE(bytes);
+  CHECK(bytes->size() <= max_control_bytes);
+  const auto read = decode_request(*bytes);
+  REQUIRE(read);
+  CHECK(std::ranges::equal(bytes_of(read->verb.create.initrd_signatures[7]), signature));
+}
+
+TEST_CASE("message: a signature that is one byte too long is no message") {
+  Request request{};
+  request.id = 1;
+  request.which_verb = ashlar_v1_Request_create_tag;
+  ashlar_v1_Create& create = request.verb.create;
+  const std::vector<std::byte> longest(sizeof create.kernel_signature.bytes, std::byte{0xff});
+  REQUIRE(set_bytes(create.kernel_signature, longest));
+  auto bytes = encode(request).value();
+  REQUIRE(decode_request(bytes));
+  // The field comes last: its length and those of what holds it, by one, and one byte more.
+  const std::vector<std::byte> one_more(longest.size() + 1, std::byte{0xff});
+  REQUIRE_FALSE(set_bytes(create.kernel_signature, one_more));
+  const auto length = [&](std::size_t at) {
+    return (std::to_integer<unsigned>(bytes[at]) & 0x7fU) +
+           (std::to_integer<unsigned>(bytes[at + 1]) << 7);
+  };
+  for (const std::size_t at : {bytes.size() - longest.size() - 2, std::size_t{3}}) {
+    const unsigned grown = length(at) + 1;
+    bytes[at] = static_cast<std::byte>((grown & 0x7f) | 0x80);
+    bytes[at + 1] = static_cast<std::byte>(grown >> 7);
+  }
+  bytes.push_back(std::byte{0xff});
+  const auto refused = decode_request(bytes);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message().find("overflow") != std::string::npos);
 }

@@ -88,12 +88,16 @@ private:
     FrameStream stream(transport);
     stream_ = &stream;
     open_ = true;
-    while (open_ && !stop_) {
+    // What came before the end is taken in all the same: a test looks at it afterwards.
+    while (open_) {
+      const bool last = stop_;
       const auto frame = stream.receive();
       if (!frame || !stream.flush())
         return;
       if (*frame)
         take(**frame);
+      else if (last)
+        return;
       else
         sleep_on(transport.descriptor());
     }

@@ -32,7 +32,9 @@ struct TestRule {
 const std::vector<std::string> requester_names = {"r0", "r1", "r2"}; // uid 0, 1, 2
 // sha256 of bytes 0, 1, 2; s0 and s1: those that certificate c0 or c1 has signed
 const std::vector<std::string> kernel_names = {"k0", "k1", "k2", "s0", "s1"};
-const std::vector<std::string> initrd_names = {"i0", "i1", "i2"};
+const std::vector<std::string> initrd_names = {"i0", "i1", "i2", "t0", "t1"};
+// A deny rule cannot know an initrd by its signer.
+const std::vector<std::string> deniable_initrds = {"i0", "i1", "i2"};
 const std::vector<std::string> vtpm_uses = {"", "forbidden", "allowed", "required"};
 const std::vector<std::string> vtpm_versions = {"1.2", "2.0"};
 const std::vector<std::string> globs = {"a*", "*b", "?", "ab", "a?b*"};
@@ -62,12 +64,13 @@ private:
 };
 
 TestRule random_rule(Dice& dice) {
-  TestRule rule{.allow = !dice.one_in(3),
+  const bool allow = !dice.one_in(3);
+  TestRule rule{.allow = allow,
                 .requesters = dice.some_or_any(requester_names),
                 .verbs = {"create"},
                 .names = dice.some_or_any(globs),
                 .kernels = dice.some_or_any(kernel_names),
-                .initrds = dice.some_or_any(initrd_names),
+                .initrds = dice.some_or_any(allow ? initrd_names : deniable_initrds),
                 .parameters = dice.some_or_any(globs),
                 .max_vcpus = {},
                 .vtpm = {},
@@ -93,7 +96,8 @@ std::string toml(const std::vector<TestRule>& rules) {
   std::string text = "[[revoked]]\nsha256 = \"" + std::string(63, '0') + "4\"\n";
   for (unsigned i = 0; i < 2; ++i)
     text += fmt::format("[[certificate]]\nname = \"c{0}\"\npem = '''\n{1}'''\n"
-                        "[[image]]\nname = \"s{0}\"\nkind = \"kernel\"\nsigned_by = [\"c{0}\"]\n",
+                        "[[image]]\nname = \"s{0}\"\nkind = \"kernel\"\nsigned_by = [\"c{0}\"]\n"
+                        "[[image]]\nname = \"t{0}\"\nkind = \"initrd\"\nsigned_by = [\"c{0}\"]\n",
                         i, vendor_certificate);
   for (unsigned i = 0; i < 3; ++i) {
     text += fmt::format("[[requester]]\nname = \"r{0}\"\nuid = {0}\n", i);
@@ -125,6 +129,7 @@ struct TestRequest {
   unsigned kernel = 0;    // 3 is in no image, 4 is revoked
   unsigned signed_by = 0; // bit i: c<i> has signed the kernel
   std::vector<unsigned> initrds;
+  std::vector<unsigned> initrds_signed_by; // of each, likewise
   std::vector<std::string> parameters;
   unsigned vcpus = 1;
   std::string vtpm; // empty: none
@@ -137,11 +142,14 @@ TestRequest random_request(Dice& dice) {
                       .kernel = dice.below(dice.one_in(4) ? 5 : 3),
                       .signed_by = dice.below(4),
                       .initrds = {},
+                      .initrds_signed_by = {},
                       .parameters = {},
                       .vcpus = 1 + dice.below(4),
                       .vtpm = dice.one_in(2) ? "" : dice.pick(vtpm_versions)};
-  while (dice.one_in(2))
+  while (dice.one_in(2)) {
     request.initrds.push_back(dice.below(dice.one_in(6) ? 4 : 3));
+    request.initrds_signed_by.push_back(dice.below(4));
+  }
   while (dice.one_in(2))
     request.parameters.push_back(dice.pick(texts));
   return request;
@@ -171,11 +179,11 @@ bool naive_vtpm(const TestRule& rule, const std::string& vtpm) {
   return !rule.vtpm.empty() && rule.vtpm != "forbidden" && listed(rule.vtpm_versions, vtpm);
 }
 
-bool naive_kernel(const TestRule& rule, const TestRequest& request) {
-  if (listed(rule.kernels, fmt::format("k{}", request.kernel)))
+bool naive_image(const Words& words, const std::string& name, char by_signer, unsigned signed_by) {
+  if (listed(words, name))
     return true;
   for (unsigned i = 0; i < 2; ++i)
-    if ((request.signed_by >> i & 1) == 1 && listed(rule.kernels, fmt::format("s{}", i)))
+    if ((signed_by >> i & 1) == 1 && listed(words, fmt::format("{}{}", by_signer, i)))
       return true;
   return false;
 }
@@ -185,11 +193,15 @@ bool naive_match(const TestRule& rule, const TestRequest& request) {
     return false;
   if (!request.create)
     return std::ranges::count(rule.verbs, "list") == 1;
-  if (!fits_one(rule.names, request.name) || !naive_kernel(rule, request))
+  if (!fits_one(rule.names, request.name) ||
+      !naive_image(rule.kernels, fmt::format("k{}", request.kernel), 's', request.signed_by))
     return false;
   std::size_t initrds = 0;
-  for (const unsigned initrd : request.initrds)
-    initrds += listed(rule.initrds, fmt::format("i{}", initrd)) ? 1 : 0;
+  for (std::size_t i = 0; i < request.initrds.size(); ++i)
+    initrds += naive_image(rule.initrds, fmt::format("i{}", request.initrds[i]), 't',
+                           request.initrds_signed_by[i])
+                   ? 1
+                   : 0;
   std::size_t parameters = 0;
   for (const std::string& parameter : request.parameters)
     parameters += fits_one(rule.parameters, parameter) ? 1 : 0;
@@ -215,27 +227,39 @@ ImageFacts image(unsigned number) {
   return facts;
 }
 
-std::vector<std::string> signers(const TestRequest& request) {
+std::vector<std::string> signers(unsigned signed_by) {
   std::vector<std::string> names;
   for (unsigned i = 0; i < 2; ++i)
-    if ((request.signed_by >> i & 1) == 1)
+    if ((signed_by >> i & 1) == 1)
       names.push_back(fmt::format("c{}", i));
   return names;
 }
 
-/// As the broker does: first without a look at signatures, and again if that leaves it open. What
-/// is decided without them must be the same as with them.
+/// As the broker does: first without a look at signatures, then with those that came along, then
+/// with all. What is decided with fewer facts must be the same as with more.
 Decision ask(const Policy& policy, Request request, const TestRequest& from) {
-  const Decision first = policy.decide(request);
+  Decision decision = policy.decide(request);
   if (!from.create)
-    return first;
-  request.guest->kernel.signers = signers(from);
-  Decision second = policy.decide(request);
-  CHECK_FALSE(second.unverified);
-  CHECK_FALSE((first.unverified && first.allowed));
-  if (!first.unverified)
-    CHECK((first.allowed == second.allowed && first.rule == second.rule));
-  return second;
+    return decision;
+  GuestFacts& guest = *request.guest;
+  const auto learn = [&] {
+    const Decision before = decision;
+    decision = policy.decide(request);
+    CHECK_FALSE((before.unverified && before.allowed));
+    if (!before.unverified)
+      CHECK((before.allowed == decision.allowed && before.rule == decision.rule));
+  };
+  for (std::size_t i = 0; i < guest.initrds.size(); ++i) {
+    guest.initrds[i].signers = signers(from.initrds_signed_by[i]);
+    guest.initrds[i].all_signers_known = true;
+  }
+  guest.kernel.signers = signers(from.signed_by & 1); // c1 has signed it inside
+  learn();
+  guest.kernel.signers = signers(from.signed_by);
+  guest.kernel.all_signers_known = true;
+  learn();
+  CHECK_FALSE(decision.unverified);
+  return decision;
 }
 
 Request request_of(const TestRequest& from) {

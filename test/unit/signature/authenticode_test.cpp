@@ -2,6 +2,8 @@
 // Signatures inside PE images, against files that sbsign and osslsigncode make here.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "ashlar/signature/authenticode.hpp"
 #include "pe_image.hpp"
 
@@ -200,4 +202,67 @@ TEST_CASE("authenticode: what is no PE image, or ends early, is refused") {
   const Bytes good = Signed().by_sbsign();
   for (std::size_t size = 0; size < good.size(); size += size < headers_bytes ? 1 : 97)
     CHECK_FALSE(check_image(std::span(good).first(size), {}).has_value());
+}
+
+namespace {
+
+/// systemd's stub with a kernel, an initrd, a command line and a name in sections of their own, as
+/// ukify makes it; signed.
+void make_unified(const Workplace& place) {
+  run(place.path(), R"(
+head -c 5000 /dev/zero | tr '\0' k > linux
+head -c 3000 /dev/zero | tr '\0' i > initrd
+echo quiet > cmdline
+echo ID=test > osrel
+objcopy --add-section .osrel=osrel --change-section-vma .osrel=0x20000 \
+  --add-section .cmdline=cmdline --change-section-vma .cmdline=0x30000 \
+  --add-section .linux=linux --change-section-vma .linux=0x2000000 \
+  --add-section .initrd=initrd --change-section-vma .initrd=0x3000000 \
+  /usr/lib/systemd/boot/efi/linuxx64.efi.stub unsigned
+openssl req -x509 -newkey rsa:2048 -nodes -keyout k.key -out k.pem -subj '/CN=Test vendor'
+sbsign --key k.key --cert k.pem --output unified unsigned
+)");
+}
+
+} // namespace
+
+TEST_CASE("authenticode: a unified kernel image's signature is verified, and what it is is said") {
+  const Workplace place;
+  make_unified(place);
+  const Anchors anchors{
+      .certificates = {Certificate::from_pem(text_file(place.path("k.pem")), "it").value()},
+      .revoked = {}};
+  const auto found = check_image(file(place.path("unified")), anchors);
+  REQUIRE_MESSAGE(found, found.error().message());
+  CHECK(found->unified);
+  CHECK(found->trust == std::vector{Trust::trusted});
+  const auto bare = check_image(file(place.path("unsigned")), anchors);
+  REQUIRE(bare);
+  CHECK(bare->unified);
+  CHECK(bare->trust == std::vector{Trust::none});
+  const auto stub = check_image(pe_image(), anchors);
+  REQUIRE(stub);
+  CHECK_FALSE(stub->unified);
+}
+
+TEST_CASE("authenticode: a unified kernel image with a changed section is signed by nobody") {
+  const Workplace place;
+  make_unified(place);
+  const Anchors anchors{
+      .certificates = {Certificate::from_pem(text_file(place.path("k.pem")), "it").value()},
+      .revoked = {}};
+  const Bytes unified = file(place.path("unified"));
+  for (const std::string content :
+       {"kkkkkkkk", "iiiiiiii", "quiet", "ID=test", ".linux", ".initrd"}) {
+    CAPTURE(content);
+    const auto at = std::ranges::search(unified, std::as_bytes(std::span(content)));
+    REQUIRE(!at.empty());
+    Bytes changed = unified;
+    changed[static_cast<std::size_t>(at.begin() - unified.begin())] ^= std::byte{1};
+    const auto found = check_image(changed, anchors);
+    REQUIRE(found);
+    CHECK(found->trust == std::vector{Trust::none});
+    REQUIRE(found->found.size() == 1);
+    CHECK_FALSE(found->found[0].valid);
+  }
 }

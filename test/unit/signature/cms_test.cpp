@@ -163,3 +163,60 @@ TEST_CASE("cms: a key that does not belong to the certificate signs nothing") {
   REQUIRE(!wrong);
   CHECK(wrong.error().why.find("does not belong") != std::string::npos);
 }
+
+TEST_CASE("cms: a detached message is checked against a digest, and says who has made it") {
+  const Keys keys;
+  const auto detached =
+      check_detached(keys.message("detached"), content_digest(), keys.anchors(), "it");
+  REQUIRE(detached);
+  CHECK(detached->subject == "CN=Test signer");
+  CHECK(detached->issuer == "CN=Test CA");
+  CHECK(detached->fingerprint == keys.anchors("signer.pem").certificates[0].fingerprint());
+  CHECK(detached->trust == std::vector{Trust::trusted});
+  CHECK(require_trusted(*detached, "it"));
+  measure::Sha256 other = content_digest();
+  other[31] ^= std::byte{1};
+  const auto foreign = check_detached(keys.message("detached"), other, keys.anchors(), "it");
+  REQUIRE(!foreign);
+  CHECK(foreign.error().code == ErrorCode::integrity);
+  CHECK(foreign.error().why.find("for another image") != std::string::npos);
+}
+
+TEST_CASE("cms: a detached message that nobody named vouches for is right, and does not count") {
+  const Keys keys;
+  run(keys.place.path(), "openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out "
+                         "other.pem -subj '/CN=Test CA'");
+  const auto stranger =
+      check_detached(keys.message("detached"), content_digest(), keys.anchors("other.pem"), "it");
+  REQUIRE(stranger);
+  CHECK(stranger->trust == std::vector{Trust::none});
+  CHECK(
+      require_trusted(*stranger, "it").error().why.find("\"CN=Test signer\" has no certificate") !=
+      std::string::npos);
+  Anchors revoked = keys.anchors();
+  revoked.revoked = {keys.anchors("signer.pem").certificates[0].fingerprint()};
+  const auto taken_back = check_detached(keys.message("detached"), content_digest(), revoked, "it");
+  REQUIRE(taken_back);
+  CHECK(require_trusted(*taken_back, "it").error().why.find("revoked") != std::string::npos);
+}
+
+TEST_CASE("cms: each way in which a detached message can be no such has words of its own") {
+  const Keys keys;
+  const auto why = [&](const Bytes& message) {
+    const auto checked = check_detached(message, content_digest(), keys.anchors(), "it");
+    REQUIRE(!checked);
+    return checked.error().why;
+  };
+  Bytes cut = keys.message("detached");
+  cut.resize(cut.size() - 1);
+  CHECK(why(cut).starts_with("it is no CMS message"));
+  Bytes wrong = keys.message("detached");
+  wrong.back() ^= std::byte{1};
+  CHECK(why(wrong).starts_with("the signature is wrong"));
+  CHECK(why(keys.message("whole")).starts_with("it holds what it signs"));
+  CHECK(why(keys.message("without-attributes")).starts_with("it has no signed attributes"));
+  CHECK(why(keys.message("by-sha384")).find("-md sha256") != std::string::npos);
+  CHECK(why(keys.message("encrypted")).find("not a signed one") != std::string::npos);
+  for (std::size_t size = 0; size < cut.size(); size += 5)
+    CHECK_FALSE(check_detached(std::span(cut).first(size), content_digest(), keys.anchors(), "it"));
+}

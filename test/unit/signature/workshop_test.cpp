@@ -29,6 +29,10 @@ struct Bench {
 openssl req -x509 -newkey rsa:2048 -nodes -keyout k.key -out k.pem -subj '/CN=Test vendor'
 openssl req -x509 -newkey rsa:2048 -nodes -keyout o.key -out o.pem -subj '/CN=Test other'
 sbsign --key k.key --cert k.pem --output signed image
+openssl req -x509 -newkey rsa:2048 -nodes -keyout s.key -out s.pem -subj '/CN=Test stranger'
+sign="openssl cms -sign -binary -in image -outform DER"
+$sign -signer k.pem -inkey k.key -out brought
+$sign -signer s.pem -inkey s.key -out stranger
 )");
     for (const char* name : {"o", "k"}) {
       signers.names.emplace_back(name);
@@ -45,14 +49,29 @@ sbsign --key k.key --cert k.pem --output signed image
     image.file = std::move(create_memory_file("image").value());
     REQUIRE(write_all(image.file.value(), bytes, "the image"));
     REQUIRE(seal(image.file.value(), "the image"));
+    SignatureQuery query;
+    query.look_inside = &image;
+    const auto found = ask(query, libexec);
+    if (!found)
+      return std::unexpected(found.error());
+    return found->inside;
+  }
+
+  Result<FoundSigners> ask(const SignatureQuery& query,
+                           const std::string& libexec = VERIFIER_DIRECTORY) {
     const auto workshop = make_workshop(loop, libexec, lock.value());
-    std::optional<Result<std::vector<std::string>>> answer;
+    std::optional<Result<FoundSigners>> answer;
     const auto job = workshop->verify(
-        image, signers, [&](Result<std::vector<std::string>> names) { answer = std::move(names); });
+        query, signers, [&](Result<FoundSigners> found) { answer = std::move(found); });
     REQUIRE(job);
     while (!answer)
       REQUIRE(loop.turn(std::chrono::milliseconds(1000)));
     return *answer;
+  }
+
+  /// A signature over pe_image(), as an initrd's.
+  [[nodiscard]] SignatureQuery::Brought brought(const Bytes& message) const {
+    return {"initrd.img", {.sha256 = measure::digest(pe_image())->sha256, .message = message}};
   }
 
   /// In place of the verifier.
@@ -89,4 +108,39 @@ TEST_CASE("verifier: one that is killed, fails or talks nonsense has verified no
     CAPTURE(script);
     CHECK_FALSE(bench.verify(bytes, bench.impostor(script)).has_value());
   }
+}
+
+TEST_CASE("verifier: signatures that come with a request, without their images") {
+  Bench bench;
+  const Bytes message = file(bench.place.path("brought"));
+  SignatureQuery query;
+  query.brought = {bench.brought(message), bench.brought(message)};
+  const auto found = bench.ask(query);
+  REQUIRE_MESSAGE(found, found.error().message());
+  CHECK(found->inside.empty());
+  CHECK(found->brought == std::vector(2, std::vector<std::string>{"k"}));
+}
+
+TEST_CASE("verifier: a signature that is wrong, cut, for other bytes or a stranger's is refused") {
+  Bench bench;
+  const Bytes good = file(bench.place.path("brought"));
+  const auto refused = [&](const SignatureQuery::Brought& bad) {
+    SignatureQuery query;
+    query.brought = {bench.brought(good), bad};
+    const auto found = bench.ask(query);
+    REQUIRE(!found);
+    CHECK(found.error().doing == "verifying the signature that came with initrd.img");
+    return found.error();
+  };
+  SignatureQuery::Brought other = bench.brought(good);
+  other.signature.sha256.fill(std::byte{0});
+  CHECK(refused(other).code == ErrorCode::integrity);
+  Bytes changed = good;
+  changed.back() ^= std::byte{1};
+  CHECK(refused(bench.brought(changed)).code == ErrorCode::integrity);
+  CHECK(refused(bench.brought(Bytes(good.begin(), good.end() - 1))).code == ErrorCode::invalid);
+  CHECK(refused(bench.brought({})).code == ErrorCode::invalid);
+  const Error stranger = refused(bench.brought(file(bench.place.path("stranger"))));
+  CHECK(stranger.code == ErrorCode::denied);
+  CHECK(stranger.why.find("CN=Test stranger") != std::string::npos);
 }

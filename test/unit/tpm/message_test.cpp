@@ -91,11 +91,11 @@ TEST_CASE("message: random bytes are read without harm, and what reads back is c
   }
 }
 
-TEST_CASE("message: a record that does not fit a frame is refused where it is sent") {
+TEST_CASE("message: a record that is too long is refused where it is sent") {
   const Request fits{1, PutRecord{std::vector<std::byte>(max_put_record_bytes)}};
   const auto bytes = encode(fits);
   REQUIRE(bytes.has_value());
-  CHECK(bytes->size() == ipc::max_control_bytes);
+  CHECK(bytes->size() == measure::max_record_bytes);
   CHECK(decode_request(*bytes) == fits);
   const auto refused =
       encode(Request{1, PutRecord{std::vector<std::byte>(max_put_record_bytes + 1)}});

@@ -97,6 +97,7 @@ struct Arguments {
   Question question;
   Signing signing;
   std::string image_file;               // image inspect
+  std::string image_signature;          // image inspect: detached, over that file; or empty
   std::vector<std::string> image_files; // upload
   // measure, and measurement with a profile:
   std::string profile;  // "uapi", "grub", "pv-grub"; empty: measurement shows no PCRs

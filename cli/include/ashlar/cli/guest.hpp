@@ -17,9 +17,11 @@ namespace ashlar::cli {
 struct Guest {
   std::optional<std::string> name;
   std::optional<std::string> uuid;
-  std::optional<std::string> type;   // "pv", "pvh"
-  std::optional<std::string> kernel; // a path
-  std::vector<std::string> initrds;  // paths, in load order
+  std::optional<std::string> type;             // "pv", "pvh"
+  std::optional<std::string> kernel;           // a path
+  std::vector<std::string> initrds;            // paths, in load order
+  std::optional<std::string> kernel_signature; // a path
+  std::vector<std::string> initrd_signatures;  // paths, or "none"; as many as initrds, or no one
   std::optional<std::string> command_line;
   std::optional<std::uint32_t> vcpus;
   std::optional<std::uint64_t> memory_kib;
@@ -30,7 +32,8 @@ struct Guest {
   std::optional<std::string> vtpm; // "none", "1.2", "2.0"
 };
 
-/// `base` with everything that `over` says in its place. Initrds are replaced as a whole.
+/// `base` with everything that `over` says in its place. Initrds are replaced as a whole, and an
+/// image with its signature.
 [[nodiscard]] Guest overlay(Guest base, const Guest& over);
 
 /// Reads an amount of memory: a number of MiB, or one with the suffix K, M or G (either case).

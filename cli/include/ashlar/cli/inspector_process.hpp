@@ -25,9 +25,11 @@ namespace ashlar::cli {
 /// ashlar-verifier, likewise.
 [[nodiscard]] Result<std::string> find_verifier();
 
-/// Looks for signatures inside a sealed image in the sandbox of ashlar-verifier. Errors: what that
-/// program refused (no PE image, say), and as for run_inspector().
-[[nodiscard]] Result<signature::ImageSignatures>
-run_verifier(const std::string& program, const ImageFile& image, const signature::Anchors& anchors);
+/// Looks at signatures in the sandbox of ashlar-verifier: those inside a sealed image, if the
+/// question says so, and those that it holds. Without looking inside, `image` may be null. Errors:
+/// as for run_inspector(); what is wrong with an image or a signature is in the report.
+[[nodiscard]] Result<inspector::SignatureReport>
+run_verifier(const std::string& program, const ImageFile* image,
+             const inspector::SignatureQuestion& question);
 
 } // namespace ashlar::cli

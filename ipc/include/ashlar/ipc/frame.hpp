@@ -23,7 +23,7 @@ enum class FrameKind : std::uint8_t { control = 1, data = 2 };
 
 inline constexpr std::size_t frame_header_bytes = 8;
 /// Largest encoded control message. ashlar.options keeps every message below it.
-inline constexpr std::size_t max_control_bytes = 16384;
+inline constexpr std::size_t max_control_bytes = 64u << 10;
 /// Largest data payload: one read, one hash pass and one write of the builder.
 inline constexpr std::size_t max_data_bytes = 256u << 10;
 /// Output that may wait for a slow peer before its connection is closed.

@@ -52,8 +52,8 @@ inline constexpr std::size_t max_reason_bytes = 1000;
 /// The answer. A denial is a value, not an Error.
 struct Decision {
   bool allowed = false;
-  /// Not allowed as yet: a rule that comes before all that match depends on who has signed the
-  /// kernel. Ask again with ImageFacts::signers set.
+  /// Not allowed as yet: a rule that comes before all that match depends on who has signed an
+  /// image, and that is not known. Ask again with ImageFacts::all_signers_known.
   bool unverified = false;
   std::string requester; // the policy's name for the peer; empty when no requester matches it
   std::string rule;      // name of the rule that decided; empty: no rule matched, so denied
@@ -92,6 +92,9 @@ struct Declared {
 struct Signers {
   std::vector<std::string> names; // of certificates, in the order of `anchors`
   signature::Anchors anchors;
+
+  /// The names of those that trust a signer. `trust` has one answer for each.
+  [[nodiscard]] std::vector<std::string> trusting(const std::vector<signature::Trust>& trust) const;
 };
 
 inline constexpr std::size_t max_policy_files = 64;
@@ -129,8 +132,8 @@ public:
   /// The first digest of the image of this name.
   [[nodiscard]] std::optional<measure::Sha256> image_digest(std::string_view image) const;
 
-  /// The certificates, any of which must have signed the image of this name inside; empty for
-  /// images known by digests.
+  /// The certificates, any of which must have signed the image of this name; empty for images known
+  /// by digests.
   [[nodiscard]] std::vector<std::string> image_signers(std::string_view image) const;
   [[nodiscard]] Signers signers() const;
   /// The sequence number of each release's manifest; 0: it has none.

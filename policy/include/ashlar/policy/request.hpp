@@ -51,8 +51,12 @@ struct ImageFacts {
   std::uint64_t size = 0;   // bytes
   measure::Digests digests; // only sha256 is set when `claimed`
   bool claimed = false;     // not received yet: the requester says that it has this digest
-  /// The policy's names of the certificates that have signed it inside. Absent: nobody has looked.
-  std::optional<std::vector<std::string>> signers = {};
+  /// The policy's names of the certificates that are known to have signed it: inside, or by a
+  /// signature that came with the request.
+  std::vector<std::string> signers = {};
+  /// There are no others. False: nobody has looked inside the kernel, or verified the signature
+  /// that came with the image.
+  bool all_signers_known = false;
 };
 
 struct GuestFacts {

@@ -25,6 +25,7 @@ struct FoundSignature {
 
 struct ImageSignatures {
   measure::Sha256 digest{}; // the Authenticode digest with SHA-256
+  bool unified = false;     // a unified kernel image: it has a section ".linux"
   std::vector<FoundSignature> found;
   std::vector<Trust> trust; // of each anchor, by the best of all valid signatures
 };

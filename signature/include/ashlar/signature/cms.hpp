@@ -31,4 +31,23 @@ namespace ashlar::signature {
 [[nodiscard]] Result<measure::Sha256>
 signed_digest(std::span<const std::byte> message, const Anchors& anchors, const std::string& what);
 
+/// Who has made a detached signature, and what the anchors say of them.
+struct DetachedSignature {
+  std::string subject; // of the signer's certificate
+  std::string issuer;
+  measure::Sha256 fingerprint{};
+  std::vector<Trust> trust; // of each anchor
+};
+
+/// Verifies a detached message over the bytes that have this SHA-256, whoever has signed them: a
+/// signer whom no anchor trusts is no error. Anybody controls `message`. Errors: as above, but
+/// denied only for a signer whose certificate is not at hand; integrity also for other bytes.
+[[nodiscard]] Result<DetachedSignature> check_detached(std::span<const std::byte> message,
+                                                       const measure::Sha256& sha256,
+                                                       const Anchors& anchors,
+                                                       const std::string& what);
+
+/// What counts for a request: that an anchor trusts the signer. Errors: denied.
+[[nodiscard]] Status require_trusted(const DetachedSignature& signature, const std::string& what);
+
 } // namespace ashlar::signature

@@ -21,9 +21,10 @@ namespace ashlar::tpm {
 
 inline constexpr std::uint32_t link_version = 2;
 
-/// A PutRecord has 13 bytes before the record: type, id, length. What fits the rest of a frame may
-/// be sent; a record of the builder's own limits is below 13,000 bytes.
-inline constexpr std::size_t max_put_record_bytes = ipc::max_control_bytes - 13;
+/// A PutRecord has 13 bytes before the record: type, id, length. With them it is as long as a
+/// record may be; one of the builder's own limits is below 13,000 bytes.
+inline constexpr std::size_t max_put_record_bytes = measure::max_record_bytes - 13;
+static_assert(measure::max_record_bytes <= ipc::max_control_bytes);
 
 /// First on each connection.
 struct Hello {

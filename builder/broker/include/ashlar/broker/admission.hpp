@@ -29,15 +29,17 @@ struct GuestRequest {
 /// Checks the limits that hold for every request, whatever the policy says. Errors: invalid, limit.
 [[nodiscard]] Status check_limits(const GuestRequest& request);
 
-/// Asks the policy with the facts at hand: digests of held images, claims for the others, and the
-/// kernel's signers if they were looked at under this policy.
+/// Asks the policy with the facts at hand: digests of held images, claims for the others, and who
+/// has signed them as far as that was looked at under this policy.
 [[nodiscard]] policy::Decision decide_create(const policy::Policy& policy,
                                              const GuestRequest& request);
 
-/// What is left to decide of a request whose answer depends on the kernel's signatures. Every image
-/// of the request is held.
-[[nodiscard]] OpenDecision open_decision(const GuestRequest& request,
-                                         std::shared_ptr<const policy::Policy> policy,
+/// Did a signature come with the request that was not verified under this policy? A wrong one is
+/// refused even where no rule asks for it.
+[[nodiscard]] bool brings_unverified(const policy::Policy& policy, const GuestRequest& request);
+
+/// What is left to decide of a request whose answer depends on signatures, or that brings some.
+[[nodiscard]] OpenDecision open_decision(std::shared_ptr<const policy::Policy> policy,
                                          std::function<void(const policy::Decision&)> refused);
 
 /// Checks name, UUID, quota and free memory. Errors: exists, limit, busy.

@@ -29,12 +29,14 @@ public:
   virtual void give_up(std::uint64_t guest_serial) = 0;
 };
 
-/// A decision that depends on who has signed the kernel: it falls in the build, under the policy
+/// A decision that depends on who has signed the images: it falls in the build, under the policy
 /// that the request began with.
 struct OpenDecision {
   std::shared_ptr<const policy::Policy> policy; // null: the request is approved already
-  std::function<policy::Decision()> ask = {};   // with the facts of now
-  std::function<void(const policy::Decision&)> refused = {}; // called in place of `done`
+  std::function<policy::Decision(const Domain& draft)> ask = {}; // with the facts of now
+  std::function<void(const policy::Decision&)> refused = {};     // called in place of `done`
+  /// Called in place of building: nobody wants more than the answer. May be empty.
+  std::function<void()> only_allowed = {};
 };
 
 /// Takes approved requests from "inspect" to "running", a few at a time:
@@ -69,7 +71,8 @@ public:
   /// Gives a build up: its children are killed, what they left is removed, `done` is not called.
   void cancel(Id id);
 
-  /// Drafts that are queued or being built: they count in quotas and occupy their names.
+  /// Drafts that are queued or being built: they count in quotas and occupy their names. What only
+  /// wants an answer is not among them.
   [[nodiscard]] std::vector<const Domain*> drafts() const;
 
 private:
@@ -81,12 +84,15 @@ private:
     std::unique_ptr<Job> job;
     bool running = false;
     std::uint32_t domid = 0; // from the constructor on
+    [[nodiscard]] const std::string& policy_digest() const { return decision.policy->digest(); }
   };
   [[nodiscard]] bool may_start(Id id) const;
   void start(Id id);
   void decide(Id id);
-  void verify(Id id, Build& build);
-  void verified(Id id, Result<std::vector<std::string>> names);
+  /// Starts the verifier on what is not verified yet: first on signatures that came with the
+  /// request, and on the kernel only if the decision still depends on it.
+  [[nodiscard]] Status verify(Id id, Build& build);
+  void verified(Id id, Result<FoundSigners> found);
   void refuse(Id id, const policy::Decision& decision);
   void inspect(Id id);
   void construct(Id id);

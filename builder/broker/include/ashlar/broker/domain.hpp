@@ -26,6 +26,14 @@ struct UsedImage {
   std::uint64_t size = 0;
   measure::Digests digests;
   ImageHandle image;
+  /// Detached, over these bytes: as it came with the request. Empty: none came.
+  std::vector<std::byte> signature = {};
+  std::optional<VerifiedSigners> brought = {}; // who made it; set once it is verified
+
+  /// A signature came, and was not verified under the policy with this digest.
+  [[nodiscard]] bool unverified(const std::string& policy_digest) const {
+    return !signature.empty() && (!brought || brought->policy_digest != policy_digest);
+  }
 };
 
 /// One incarnation of one domain. All but the image handles is kept in the journal.

@@ -23,7 +23,7 @@ struct InspectedKernel {
   UniqueFd plain; // sealed plain ELF; none: the image is itself a plain ELF
 };
 
-/// Which certificates of a policy have signed an image inside, as its verifier said.
+/// Which certificates of a policy have signed an image, as the verifier said.
 struct VerifiedSigners {
   std::string policy_digest; // the names are those of this policy
   std::vector<std::string> names;
@@ -45,7 +45,7 @@ struct Image {
   std::uint64_t size = 0; // bytes
   UniqueFd file;
   std::optional<InspectedKernel> inspected; // set once the inspector has accepted it as a kernel
-  std::optional<VerifiedSigners> signers;   // set once a policy asked for it
+  std::optional<VerifiedSigners> signers;   // inside; set once a policy asked for it
   std::optional<FileVersion> source;        // the builder's own file that it was read from last
   std::set<std::string> holders;            // requesters that brought these bytes themselves
   std::uint64_t last_use = 0;               // rises with each use; the smallest is dropped first

@@ -63,6 +63,7 @@ inline constexpr std::uint32_t max_console_tail_bytes = 64u << 10;
 // Files.
 inline constexpr std::uint64_t max_settings_bytes = 64u << 10;
 inline constexpr std::size_t max_boot_domains = 16;
+inline constexpr std::uint64_t max_release_memory_bytes = 1u << 20;
 /// The journal is written anew, without what is over, when it has grown by so much.
 inline constexpr std::uint64_t journal_slack_bytes = 4u << 20;
 

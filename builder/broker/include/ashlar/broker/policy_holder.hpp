@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "ashlar/base/result.hpp"
+#include "ashlar/broker/release_memory.hpp"
 #include "ashlar/policy/policy.hpp"
 
 namespace ashlar::broker {
@@ -12,10 +14,12 @@ namespace ashlar::broker {
 /// The policy in force. A reload either replaces it whole or leaves it and remembers why.
 class PolicyHolder {
 public:
-  explicit PolicyHolder(std::string directory) : directory_(std::move(directory)) {}
+  /// `releases`: where the sequence numbers of releases are kept (ReleaseMemory).
+  PolicyHolder(std::string directory, std::string releases)
+      : directory_(std::move(directory)), releases_path_(std::move(releases)) {}
 
   /// Reads the directory anew. Errors: those of the files, and a release whose manifest is older
-  /// than the one in force; the old policy (if any) stays in force.
+  /// than one that was in force before; the old policy (if any) stays in force.
   [[nodiscard]] Status reload();
 
   /// Never null after the first successful reload. A caller that must see one policy through a
@@ -25,7 +29,12 @@ public:
   [[nodiscard]] const std::string& load_error() const { return load_error_; }
 
 private:
+  /// Errors: a release would go back, or what was seen cannot be read or kept.
+  [[nodiscard]] Status check_releases(const policy::Policy& policy);
+
   std::string directory_;
+  std::string releases_path_;
+  std::optional<ReleaseMemory> releases_; // from the first reload on
   std::shared_ptr<const policy::Policy> current_;
   std::string load_error_;
 };

@@ -71,6 +71,13 @@ private:
   [[nodiscard]] Status submit(std::uint32_t id, const GuestRequest& request,
                               const std::shared_ptr<const policy::Policy>& policy,
                               const policy::Decision& decision);
+  /// A dry run: as submit(), up to the decision.
+  [[nodiscard]] Status answer_only(std::uint32_t id, const GuestRequest& request,
+                                   const std::shared_ptr<const policy::Policy>& policy,
+                                   const policy::Decision& decision);
+  [[nodiscard]] Status check_builds_under_way() const;
+  /// Tells the client which images to upload before it asks again.
+  void ask_for(std::uint32_t id, const std::vector<std::uint32_t>& missing);
   void refuse(std::uint32_t id, const std::string& guest, const policy::Decision& decision);
   /// Points images at what the builder holds for `requester`; gives the positions it does not hold.
   [[nodiscard]] std::vector<std::uint32_t> resolve(GuestRequest& request,

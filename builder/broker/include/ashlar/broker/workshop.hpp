@@ -12,9 +12,26 @@
 #include "ashlar/broker/event_loop.hpp"
 #include "ashlar/broker/image_store.hpp"
 #include "ashlar/constructor/plan.hpp"
+#include "ashlar/inspector/signatures.hpp"
 #include "ashlar/policy/policy.hpp"
 
 namespace ashlar::broker {
+
+/// What the verifier is to look at.
+struct SignatureQuery {
+  const Image* look_inside = nullptr; // null: nothing is looked for inside an image
+  struct Brought {
+    std::string label; // of the image, for messages
+    inspector::BroughtSignature signature;
+  };
+  std::vector<Brought> brought; // signatures that came with the request
+};
+
+/// The policy's names of the certificates that have signed.
+struct FoundSigners {
+  std::vector<std::string> inside; // empty for an image without a signature, or with a broken one
+  std::vector<std::vector<std::string>> brought; // as in the query; none of them is empty
+};
 
 /// A piece of work under way. Destroying it kills the child; its callback is then never called.
 class Job {
@@ -34,12 +51,13 @@ public:
   [[nodiscard]] virtual Result<std::unique_ptr<Job>> inspect(const Image& kernel,
                                                              Inspected done) = 0;
 
-  using Verified = std::function<void(Result<std::vector<std::string>>)>;
-  /// Looks in a fresh sandbox for signatures inside a sealed image and gives the names of the
-  /// certificates that have signed it: none when it has no signature, or a broken one. Errors in
-  /// the callback: timeout; internal (the verifier was killed, or its report makes no sense).
+  using Verified = std::function<void(Result<FoundSigners>)>;
+  /// Looks at signatures in a fresh sandbox: inside a sealed image, or detached. Errors in the
+  /// callback: timeout; invalid (the verifier was killed, or its report makes no sense); of a
+  /// signature that came with the request: whatever is wrong with it, and denied when no
+  /// certificate of the policy vouches for its signer.
   [[nodiscard]] virtual Result<std::unique_ptr<Job>>
-  verify(const Image& image, const policy::Signers& signers, Verified done) = 0;
+  verify(const SignatureQuery& query, const policy::Signers& signers, Verified done) = 0;
 
   using Constructed = std::function<void(Result<std::uint32_t>)>;
   /// Builds a domain as planned and gives its domid; it is paused. After an error in the callback

@@ -4,10 +4,10 @@
 //
 // Process contract of ashlar-verifier (no arguments, empty environment; one process per image):
 //   fd 3  the sealed image, read-only use
-//   fd 4  the sealed, encoded anchors: certificates that the policy names, and what it revokes
+//   fd 4  the sealed, encoded SignatureQuestion
 //   fd 5  write end of a pipe: exactly one encoded SignatureReport, then end of file
 // Exit status 0 after a report was written, whatever it says. Anything else means that nobody has
-// signed the image.
+// signed anything.
 #pragma once
 
 #include <cstddef>
@@ -16,26 +16,42 @@
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/signature/authenticode.hpp"
+#include "ashlar/signature/cms.hpp"
 #include "ashlar/signature/trust.hpp"
 
 namespace ashlar::inspector {
 
-/// All certificates and all revoked fingerprints that a policy may have.
-inline constexpr std::size_t max_anchors_bytes = 1u << 20;
-[[nodiscard]] std::vector<std::byte> encode(const signature::Anchors& anchors);
-/// Errors: invalid, limit.
-[[nodiscard]] Result<signature::Anchors> decode_anchors(std::span<const std::byte> bytes);
-
-/// An Error (no PE image, or one that breaks the format) or what was found.
-struct SignatureReport {
-  Result<signature::ImageSignatures> outcome;
+/// A signature that a requester brought, and the digest of the bytes that it is to be over: these
+/// themselves are not needed.
+struct BroughtSignature {
+  measure::Sha256 sha256{};
+  std::vector<std::byte> message; // CMS in DER, at most signature::max_request_signature_bytes
 };
 
-inline constexpr std::size_t max_signature_report_bytes = 16u << 10; // fits into a pipe
+struct SignatureQuestion {
+  signature::Anchors anchors;            // certificates that the policy names, and what it revokes
+  bool look_inside = true;               // the image; else it is not read, and may be empty
+  std::vector<BroughtSignature> brought; // at most signature::max_request_signatures
+};
+
+/// All certificates and all revoked fingerprints that a policy may have, and the signatures.
+inline constexpr std::size_t max_question_bytes = 1u << 20;
+[[nodiscard]] std::vector<std::byte> encode(const SignatureQuestion& question);
+/// Errors: invalid, limit.
+[[nodiscard]] Result<SignatureQuestion> decode_question(std::span<const std::byte> bytes);
+
+struct SignatureReport {
+  /// An Error (no PE image, one that breaks the format, or nobody asked) or what was found.
+  Result<signature::ImageSignatures> inside;
+  /// As many as were brought, in their order.
+  std::vector<Result<signature::DetachedSignature>> brought;
+};
+
+inline constexpr std::size_t max_signature_report_bytes = 48u << 10; // fits into a pipe
 [[nodiscard]] std::vector<std::byte> encode(const SignatureReport& report);
-/// `anchors` is how many certificates were asked about: a report about another number is refused.
+/// A report about another number of certificates or signatures than those asked about is refused.
 /// Errors: invalid. Safe on hostile input.
-[[nodiscard]] Result<SignatureReport> decode_signature_report(std::span<const std::byte> bytes,
-                                                              std::size_t anchors);
+[[nodiscard]] Result<SignatureReport>
+decode_signature_report(std::span<const std::byte> bytes, std::size_t anchors, std::size_t brought);
 
 } // namespace ashlar::inspector
