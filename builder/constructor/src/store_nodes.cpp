@@ -22,8 +22,8 @@ std::uint64_t static_max_kib(const measure::DomainConfiguration& configuration) 
                                                        : configuration.max_memory_kib;
 }
 
-/// Collects nodes below one directory. Directories between are made by xenstored, with the permissions
-/// of the one above, and not written here: each write costs xenstored a look at every domain.
+/// Collects nodes below one directory. Directories between are made by xenstored, with the
+/// permissions of the one above, and not written here: each write costs it a look at every domain.
 class Directory {
 public:
   Directory(std::vector<xen::StoreNode>& nodes, std::string path, const xen::Permission& permission)
