@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "ashlar/base/bytes.hpp"
+#include "ashlar/evidence/limits.hpp"
 #include "chain.hpp"
 #include "endorsement.hpp"
 
@@ -15,7 +16,6 @@ namespace {
 
 using measure::Sha256;
 
-constexpr std::uint32_t firmware_pcrs = 8; // 0 to 7
 constexpr std::string_view statement_label("ashlar-guest-quote-2\0", 21);
 
 Result<std::string> check_key(Chain& chain) {

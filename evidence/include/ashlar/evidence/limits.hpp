@@ -23,5 +23,6 @@ inline constexpr std::size_t max_trusted_keys = 4096;
 inline constexpr unsigned max_rsa_bits = 4096;
 inline constexpr unsigned min_rsa_bits = 2048;
 inline constexpr unsigned max_pcr = 23;
+inline constexpr unsigned firmware_pcrs = 8; // 0 to 7
 
 } // namespace ashlar::evidence

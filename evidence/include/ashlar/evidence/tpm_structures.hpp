@@ -68,6 +68,11 @@ struct TpmPublic {
 [[nodiscard]] Result<TpmPublic> read_public(std::span<const std::byte> bytes,
                                             const std::string& what);
 
+/// The Name of a TPM2B_PUBLIC (TPM 2.0 Library part 1, "Names"): by it tpm2_makecredential is told
+/// for which key a secret is. Errors: invalid, unsupported (the hash is not SHA-256).
+[[nodiscard]] Result<std::vector<std::byte>> name_of(std::span<const std::byte> bytes,
+                                                     const std::string& what);
+
 /// Is this a restricted signing key that cannot leave its TPM? Such a key signs nothing that
 /// begins like a TPMS_ATTEST but what the TPM itself says. Errors: denied, naming the attribute.
 [[nodiscard]] Status require_attestation_key(const TpmPublic& key, const std::string& what);
