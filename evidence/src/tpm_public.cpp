@@ -156,7 +156,7 @@ Result<TpmPublic> read_public(std::span<const std::byte> bytes, const std::strin
   (void)reader.u16(); // the name's hash
   TpmPublic result;
   result.attributes = reader.u32();
-  (void)reader.sized(); // the authorization policy
+  result.policy = reader.sized();
   if (type == type_rsa) {
     const RsaParts parts = read_rsa(reader);
     TRY(reader.end(what));

@@ -60,7 +60,8 @@ struct TpmSignature {
 
 /// A TPM2B_PUBLIC of an RSA or ECC key.
 struct TpmPublic {
-  std::uint32_t attributes = 0; // TPMA_OBJECT
+  std::uint32_t attributes = 0;  // TPMA_OBJECT
+  std::vector<std::byte> policy; // the authorization policy's digest; empty: none
   Key key;
 };
 
