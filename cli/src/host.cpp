@@ -14,6 +14,7 @@
 #include "ashlar/base/memory_file.hpp"
 #include "ashlar/cli/commands.hpp"
 #include "ashlar/cli/format.hpp"
+#include "ashlar/evidence/limits.hpp"
 #include "ashlar/evidence/text_forms.hpp"
 #include "ashlar/evidence/tpm_structures.hpp"
 
@@ -79,7 +80,8 @@ std::string host_keys_text(const HostKeys& keys) {
       evidence::describe(keys.attestation.key), evidence::describe(keys.endorsement.key),
       keys.certificate.empty() ? "none" : fmt::format("{} bytes", keys.certificate.size()));
   for (const auto& [pcr, value] : keys.pcrs)
-    text += fmt::format("PCR {:>2} sha256: {}\n", pcr, to_hex(value));
+    if (pcr < evidence::firmware_pcrs) // the host PCR is in the state
+      text += fmt::format("PCR {} sha256: {}\n", pcr, to_hex(value));
   return text;
 }
 

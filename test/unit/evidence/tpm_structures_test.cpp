@@ -122,6 +122,12 @@ TEST_CASE("TPM structures: a key has the texts and the Name that tpm2-tools give
   const auto key = read_public(as_bytes(files["host.ak.pub"]), "k");
   REQUIRE(key.has_value());
   CHECK(pem_of(key->key) == test::golden("reference/host-ak.pem")); // by tpm2_readpublic -f pem
+  const auto ecc = read_public(as_bytes(files["guest.ak.pub"]), "k");
+  REQUIRE(ecc.has_value()); // by tpm2_print -f pem
+  CHECK(pem_of(ecc->key) == "-----BEGIN PUBLIC KEY-----\n"
+                            "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE5iV4bzBmpNrg9a3CRm5TUcWJhkgX\n"
+                            "FMPN/LkmjxCnBfGz/yUgjA06eyxpF4Yuqhz0IdVvYdKym+TUE2/1j5Rl5w==\n"
+                            "-----END PUBLIC KEY-----\n");
   const auto name = name_of(as_bytes(files["host.ak.pub"]), "k");
   REQUIRE(name.has_value()); // by tpm2_loadexternal -n
   CHECK(to_hex(*name) == "000bb2510a052ee943c7d9cc2aaf46740f58adc52de95cfdcb093a6cb9d5073d8da7");
