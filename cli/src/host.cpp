@@ -115,9 +115,10 @@ Result<std::vector<std::string>> export_host(const HostKeys& keys, const std::st
   add_text("host.pcrs", evidence::firmware_reference(keys.pcrs));
   if (mkdir(directory.c_str(), mode) != 0 && errno != EEXIST)
     return errno_failure("making the directory " + directory);
+  const std::string folder = directory + "/";
   std::vector<std::string> names;
   for (const auto& [name, content] : files) {
-    TRY(write_new(directory + "/" + name, content));
+    TRY(write_new(folder + name, content));
     names.push_back(name);
   }
   return names;
