@@ -37,7 +37,7 @@ _ashlar() {
   case $previous in
   --kernel | --initrd | --kernel-signature | --initrd-signature | --signature | --request | --image | --key | --certificate) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
   -o | --output | --cel | --config | --manifest | --known) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-  --policy | --reference) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+  --policy | --reference | --export) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
   --profile) mapfile -t COMPREPLY < <(compgen -W "uapi grub pv-grub" -- "$word"); return ;;
   --vtpm) mapfile -t COMPREPLY < <(compgen -W "none 1.2 2.0" -- "$word"); return ;;
   --type) mapfile -t COMPREPLY < <(compgen -W "pv pvh" -- "$word"); return ;;
@@ -83,7 +83,8 @@ _ashlar() {
     image) mapfile -t COMPREPLY < <(compgen -W "inspect" -- "$word") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -W "--signature $flags" -- "$word") ;;
     esac ;;
-  images | host | version) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word") ;;
+  host) mapfile -t COMPREPLY < <(compgen -W "--export $flags" -- "$word") ;;
+  images | version) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word") ;;
   *)
     [[ $verb == console ]] && flags+=" --tail"
     [[ $verb == measurement ]] && flags+=" --profile --output --cel"

@@ -253,6 +253,18 @@ void add_image(CLI::App& app, Arguments& into) {
                       "a detached CMS signature over it (DER or PEM): say whose it is");
 }
 
+void add_host(CLI::App& app, Arguments& into) {
+  CLI::App* const host =
+      add_verb(app, "host",
+               "Show what the machine's TPM says of all records since boot, its keys "
+               "and its PCRs",
+               "ashlar host --export host-1");
+  on_selected(host, into, Verb::host);
+  host->add_option("--export", into.export_directory,
+                   "write the keys and PCRs to files of this directory, to enrol the machine")
+      ->type_name("DIR");
+}
+
 void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {
   add_create(app, into, texts);
   CLI::App* const list = add_verb(app, "list", "List the domains you may see", "ashlar list -l");
@@ -271,9 +283,7 @@ void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {
               into, Verb::images);
   add_upload(app, into);
   add_image(app, into);
-  on_selected(add_verb(app, "host", "Show what the machine's TPM says of all records since boot",
-                       "ashlar host --json"),
-              into, Verb::host);
+  add_host(app, into);
   add_policy(app, into, texts);
   on_selected(add_verb(app, "version",
                        "Show both programs' versions and who you are to the builder",

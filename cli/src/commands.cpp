@@ -166,18 +166,6 @@ Outcome<std::string> policy(const Arguments& arguments, Session& session, pb_siz
   return arguments.json ? json_text(policy_json(files, state)) + "\n" : policy_text(files, state);
 }
 
-Outcome<std::string> host(const Arguments& arguments, Session& session) {
-  ipc::Request request = request_for(ashlar_v1_Request_host_tag);
-  std::optional<ashlar_v1_HostState> state;
-  TRY(session.call(request, [&](const ipc::Response& part) {
-    if (part.which_part == ashlar_v1_Response_host_state_tag)
-      state = part.part.host_state;
-  }));
-  if (!state)
-    return missing_answer("the state of the TPM");
-  return arguments.json ? json_text(host_json(*state)) + "\n" : host_text(*state);
-}
-
 Outcome<std::string> version(const Arguments& arguments, Session& session) {
   const ashlar_v1_Welcome& welcome = session.client().welcome();
   return arguments.json ? json_text(version_json(welcome)) + "\n" : version_text(welcome);

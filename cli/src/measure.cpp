@@ -20,6 +20,20 @@ Outcome<BuilderFacts> builder_facts(const Arguments& arguments) {
   return facts;
 }
 
+// A manifest is compared with evidence, which such a guest has none to give.
+Status require_evidence(const Guest& guest, const Arguments& arguments) {
+  if (arguments.manifest_file.empty())
+    return {};
+  const bool old_profile = arguments.profile == measure::to_string(measure::Profile::pv_grub);
+  if (!old_profile && guest.vtpm != measure::to_string(measure::Vtpm::tpm12))
+    return {};
+  return failure(ErrorCode::unsupported, "writing the reference manifest",
+                 old_profile ? "the profile pv-grub is for a TPM 1.2, which gives no evidence: "
+                               "choose uapi or grub, and have the guest built with --vtpm 2.0"
+                             : "a guest with a TPM 1.2 gives no evidence that it could be compared "
+                               "with: have the guest built with --vtpm 2.0");
+}
+
 } // namespace
 
 Outcome<std::string> measure_files(const Arguments& arguments) {
@@ -27,6 +41,8 @@ Outcome<std::string> measure_files(const Arguments& arguments) {
   const Result<ashlar_v1_Create> create = create_request(guest);
   if (!create)
     return std::unexpected(Problem::usage(create.error()));
+  if (const Status possible = require_evidence(guest, arguments); !possible)
+    return std::unexpected(Problem::usage(possible.error()));
   const BuilderFacts facts = TRY(builder_facts(arguments));
   Progress progress(STDERR_FILENO);
   std::vector<ImageFile> images;

@@ -68,6 +68,10 @@ Result<evidence::Trust> read_reference_directory(const std::string& directory) {
   const std::string keys = TRY(read_file(directory + "/host-ak.pem", evidence::max_pem_bytes));
   trust.host_keys = TRY(evidence::read_keys(keys, directory + "/host-ak.pem"));
   trust.signers_pem = TRY(read_file(directory + "/signers.pem", evidence::max_pem_bytes));
+  const std::string authorities = directory + "/ek-ca.pem";
+  trust.endorsement_authorities = TRY(read_if_there(authorities, evidence::max_pem_bytes));
+  if (trust.endorsement_authorities)
+    TRY(evidence::require_authorities(*trust.endorsement_authorities, authorities));
   const std::string pcrs = directory + "/host.pcrs";
   if (const auto text = TRY(read_if_there(pcrs, evidence::max_file_bytes)))
     trust.firmware = TRY(evidence::read_pcr_choices(*text, pcrs));

@@ -98,8 +98,13 @@ Status read_manifest(std::string_view text, Bundle& into) {
   const std::string_view profile = TRY(value_of(text, "profile"));
   into.profile = TRY(measure::profile_from_text(profile));
   if (into.profile == measure::Profile::pv_grub)
-    return bad("the profile pv-grub is that of a TPM 1.2, which gives no such evidence");
-  if (TRY(value_of(text, "vtpm")) != "2.0" || !text.empty())
+    return bad("the profile pv-grub is that of a TPM 1.2, which gives no such evidence: have the "
+               "guest built with --vtpm 2.0 and the profile uapi or grub");
+  const std::string_view vtpm = TRY(value_of(text, "vtpm"));
+  if (vtpm == "1.2")
+    return bad("it is of a TPM 1.2, which gives no such evidence: have the guest built with "
+               "--vtpm 2.0");
+  if (vtpm != "2.0" || !text.empty())
     return bad("the manifest's last line is not \"vtpm=2.0\"");
   return {};
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "ashlar/base/bytes.hpp"
+#include "ashlar/evidence/limits.hpp"
 #include "chain.hpp"
 #include "endorsement.hpp"
 
@@ -15,7 +16,6 @@ namespace {
 
 using measure::Sha256;
 
-constexpr std::uint32_t firmware_pcrs = 8; // 0 to 7
 constexpr std::string_view statement_label("ashlar-guest-quote-2\0", 21);
 
 Result<std::string> check_key(Chain& chain) {
@@ -36,11 +36,22 @@ Result<std::string> check_key(Chain& chain) {
 
 Result<std::string> check_endorsement(Chain& chain) {
   const TpmPublic key = TRY(read_public(chain.bundle.endorsement_key, "host.ek.pub"));
-  if (chain.bundle.endorsement_certificate.empty())
+  TRY(require_endorsement_key(key));
+  const Bytes& certificate = chain.bundle.endorsement_certificate;
+  const auto& authorities = chain.trust.endorsement_authorities;
+  if (certificate.empty() && authorities)
+    return failure(ErrorCode::denied, "looking for the issuer of the TPM's endorsement key",
+                   "the bundle has no host.ek.crt, and ek-ca.pem asks for one: the TPM has no "
+                   "certificate, or somebody took it away");
+  if (certificate.empty())
     return chain.nothing_to_compare("the TPM has no certificate; enrolment tied the host's key to "
                                     "its endorsement key: " +
                                     describe(key.key));
-  return check_certificate(chain.bundle.endorsement_certificate, key.key);
+  std::string found = TRY(check_certificate(certificate, key.key, authorities));
+  if (!authorities)
+    return chain.nothing_to_compare(found + ", which the reference directory has no ek-ca.pem "
+                                            "to judge by");
+  return found;
 }
 
 Result<std::string> check_quote(Chain& chain) {

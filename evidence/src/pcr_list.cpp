@@ -76,7 +76,7 @@ Result<PcrChoices> read_pcr_choices(std::string_view text, std::string_view what
     choices[pcr].insert(value);
   }
   if (choices.empty())
-    return bad(what, 1, "it names no PCR");
+    return bad(what, 1, "it names no PCR: remove the file if the firmware is not to be judged");
   return choices;
 }
 

@@ -16,6 +16,7 @@ std::string text_of(const std::set<std::uint32_t>& pcrs) {
 
 std::string text_of(const std::vector<PcrSelection>& selections) {
   std::vector<std::string> texts;
+  texts.reserve(selections.size());
   for (const PcrSelection& selection : selections)
     texts.push_back(
         selection.hash == static_cast<std::uint16_t>(HashAlgorithm::sha256)

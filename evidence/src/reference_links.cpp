@@ -32,6 +32,7 @@ Result<TrustedReference> read_signed(const ReferenceFile& file, const std::strin
 
 Result<std::string> check_signatures(Chain& chain) {
   std::vector<TrustedReference> references;
+  references.reserve(chain.trust.references.size());
   for (const ReferenceFile& file : chain.trust.references)
     references.push_back(TRY(read_signed(file, chain.trust.signers_pem)));
   if (chain.trust.reference_name)

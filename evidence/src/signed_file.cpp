@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 
 #include "ashlar/evidence/limits.hpp"
+#include "certificates.hpp"
 #include "openssl_owners.hpp"
 
 namespace ashlar::evidence {
@@ -14,23 +14,6 @@ namespace {
 
 Bio reader_of(const void* data, std::size_t size) {
   return Bio(BIO_new_mem_buf(data, static_cast<int>(size)));
-}
-
-Result<Certificates> read_certificates(std::string_view pem, const std::string& doing) {
-  if (pem.size() > max_pem_bytes)
-    return limit_failure(doing, "the list of signers is too long",
-                         fmt::format("{} bytes", max_pem_bytes));
-  const Bio bio = reader_of(pem.data(), pem.size());
-  Certificates certificates(sk_X509_new_null());
-  while (X509* const one = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr))
-    sk_X509_push(certificates.get(), one);
-  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  ERR_clear_error();
-  if (!at_end || sk_X509_num(certificates.get()) == 0)
-    return failure(ErrorCode::invalid, doing,
-                   "the list of signers has no certificate, or one that cannot be read: write "
-                   "\"BEGIN CERTIFICATE\" blocks into signers.pem");
-  return certificates;
 }
 
 Result<CmsMessage> read_cms(std::span<const std::byte> bytes, const std::string& doing) {
@@ -66,21 +49,13 @@ Status check_signatures(CMS_ContentInfo* cms, const std::string& doing) {
   return {};
 }
 
-std::string subject_of(X509* certificate) {
-  const Bio out(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(out.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
-  const char* data = nullptr;
-  const long size = BIO_get_mem_data(out.get(), &data);
-  return {data, static_cast<std::size_t>(size)};
-}
-
 } // namespace
 
 Result<std::string> verify_signed(std::span<const std::byte> content,
                                   std::span<const std::byte> cms, std::string_view signers_pem,
                                   const std::string& what) {
   const std::string doing = "checking the signature of " + what;
-  const Certificates trusted = TRY(read_certificates(signers_pem, doing));
+  const Certificates trusted = TRY(read_certificates(signers_pem, doing, "signers.pem"));
   const CmsMessage message = TRY(read_cms(cms, doing));
   TRY(check_signatures(message.get(), doing));
   const Bio data = reader_of(content.data(), content.size());
@@ -96,7 +71,7 @@ Result<std::string> verify_signed(std::span<const std::byte> content,
                    "the signature is not one over these bytes: the file was changed after it "
                    "was signed");
   STACK_OF(X509)* const signers = CMS_get0_signers(message.get());
-  std::string subject = subject_of(sk_X509_value(signers, 0));
+  std::string subject = text_of(X509_get_subject_name(sk_X509_value(signers, 0)));
   sk_X509_free(signers); // the list alone: the certificates belong to `trusted`
   return subject;
 }

@@ -7,6 +7,7 @@
 
 #include "ashlar/evidence/limits.hpp"
 #include "ashlar/evidence/tpm_structures.hpp"
+#include "ashlar/measure/digest.hpp"
 #include "big_endian.hpp"
 #include "openssl_owners.hpp"
 
@@ -155,7 +156,7 @@ Result<TpmPublic> read_public(std::span<const std::byte> bytes, const std::strin
   (void)reader.u16(); // the name's hash
   TpmPublic result;
   result.attributes = reader.u32();
-  (void)reader.sized(); // the authorization policy
+  result.policy = reader.sized();
   if (type == type_rsa) {
     const RsaParts parts = read_rsa(reader);
     TRY(reader.end(what));
@@ -170,6 +171,21 @@ Result<TpmPublic> read_public(std::span<const std::byte> bytes, const std::strin
   }
   return failure(ErrorCode::unsupported, "reading " + what,
                  fmt::format("a key of the type 0x{:x}: RSA and ECC are taken", type));
+}
+
+Result<Bytes> name_of(std::span<const std::byte> bytes, const std::string& what) {
+  BigEndianReader reader(bytes);
+  const Bytes area = reader.sized();
+  TRY(reader.end(what));
+  BigEndianReader head(area);
+  (void)head.u16(); // type
+  const auto hash = static_cast<HashAlgorithm>(head.u16());
+  if (!head.good() || hash != HashAlgorithm::sha256)
+    return failure(ErrorCode::unsupported, "naming " + what, "its Name is no SHA-256");
+  Bytes name = {std::byte{0}, static_cast<std::byte>(hash)};
+  const measure::Sha256 digest = TRY(measure::digest(area)).sha256;
+  name.insert(name.end(), digest.begin(), digest.end());
+  return name;
 }
 
 Status require_attestation_key(const TpmPublic& key, const std::string& what) {

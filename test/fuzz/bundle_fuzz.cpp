@@ -12,6 +12,7 @@
 #include "ashlar/evidence/event_log.hpp"
 #include "ashlar/evidence/pcr_set.hpp"
 #include "ashlar/evidence/reference.hpp"
+#include "ashlar/evidence/text_forms.hpp"
 #include "ashlar/evidence/tpm_structures.hpp"
 #include "ashlar/evidence/verify.hpp"
 
@@ -30,7 +31,7 @@ std::string_view text_of(Input input) {
   return {reinterpret_cast<const char*>(input.data()), input.size()};
 }
 
-// The nonce and key that the bundle wants, so that the checks behind them are reached.
+// The nonce, key and authority that the bundle wants, so that the checks behind them are reached.
 void verify_with_its_own_key(Input input) {
   const auto bundle = evidence::read_bundle(input);
   evidence::Trust trust;
@@ -38,6 +39,8 @@ void verify_with_its_own_key(Input input) {
     trust.nonce = bundle->nonce;
     if (auto key = evidence::read_public(bundle->host.key, "the key"))
       trust.host_keys.push_back(std::move(key->key));
+    if (auto pem = evidence::pem_block("CERTIFICATE", bundle->endorsement_certificate))
+      trust.endorsement_authorities = std::move(*pem);
   }
   const evidence::Verdict verdict = evidence::verify(input, trust);
   require(!verdict.links.empty() && !verdict.ok()); // there is no reference

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The guest's TPM as people's own tools find it: tpm2-tools for a 2.0, TrouSerS and tpm-tools for a 1.2."""
 
+import base64
 import hashlib
 import io
 import secrets
@@ -72,5 +73,10 @@ def test_evidence(machine):
     assert evidence.check(bundle, nonce, key, wanted | {"9": "00" * 32}), "another guest was taken"
     with tarfile.open(fileobj=io.BytesIO(bundle)) as archive:
         log = archive.extractfile("guest.log").read()
+        keys = {end: archive.extractfile(f"host.{end}.pub").read() for end in ("ak", "ek")}
+    # The toolstack sees the same keys.
+    shown = guests.ask(machine, "host")
+    assert {end: base64.b64decode(shown[end]["tpm2b_public"]) for end in keys} == keys, shown
+    assert shown["ak"]["pem"].encode() == key, shown
     assert f"guest-log {nonce} {hashlib.sha256(log).hexdigest()}" in console, console
     guests.destroy(machine, "proves", "cannot")

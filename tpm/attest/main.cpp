@@ -84,7 +84,7 @@ Status require_tpm20(const std::string& device) {
   if (std::getline(file, version) && version == "1")
     return failure(ErrorCode::unsupported, "looking at the TPM " + device,
                    "it is a TPM 1.2, which gives no evidence: have the guest built with "
-                   "--vtpm 2.0");
+                   "--vtpm 2.0; what it was built from, ashlar measurement tells the toolstack");
   return {};
 }
 

@@ -110,6 +110,12 @@ public:
     };
   }
 
+  [[nodiscard]] std::span<const std::byte> attestation_key() const override { return public_key_; }
+
+  [[nodiscard]] Result<std::map<std::uint32_t, measure::Sha256>> pcrs() override {
+    return read_pcrs(*esys_, pcrs_);
+  }
+
   [[nodiscard]] Result<Endorsement> endorsement() override { return read_endorsement(esys_); }
 
   [[nodiscard]] Result<std::vector<std::byte>>

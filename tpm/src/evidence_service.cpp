@@ -113,20 +113,37 @@ VtpmResponse EvidenceService::guest_quote(const LogEvent& guest, std::uint64_t v
   return answered(quote_for(guest, request->nonce, request->key));
 }
 
+// Once: they do not change as long as the TPM is this program's.
+Status EvidenceService::read_keys() {
+  if (keys_)
+    return {};
+  Endorsement keys = TRY(quoter_.endorsement());
+  if (keys.certificate.size() > max_ek_certificate_bytes)
+    keys.certificate.clear();
+  keys_ = std::move(keys);
+  return {};
+}
+
+Result<HostIdentity> EvidenceService::identity() {
+  TRY(read_keys());
+  const std::span<const std::byte> key = quoter_.attestation_key();
+  if (key.size() > max_public_key_bytes || keys_->public_key.size() > max_public_key_bytes)
+    return limit_failure("telling the keys of the TPM", "one is too long",
+                         fmt::format("{} bytes", max_public_key_bytes));
+  return HostIdentity{.attestation_key = {key.begin(), key.end()},
+                      .endorsement_key = keys_->public_key,
+                      .endorsement_certificate = keys_->certificate,
+                      .pcrs = TRY(quoter_.pcrs())};
+}
+
 VtpmResponse EvidenceService::host_keys(std::uint64_t vtpm_serial,
                                         std::span<const std::byte> body) {
   if (!body.empty())
     return refused(VtpmStatus::bad_parameter);
-  if (!keys_) { // once: they do not change as long as the TPM is this program's
-    if (!allow(vtpm_serial))
-      return refused(VtpmStatus::too_often);
-    Result<Endorsement> keys = quoter_.endorsement();
-    if (!keys)
-      return vtpm_refusal(keys.error());
-    if (keys->certificate.size() > max_ek_certificate_bytes)
-      keys->certificate.clear();
-    keys_ = *std::move(keys);
-  }
+  if (!keys_ && !allow(vtpm_serial))
+    return refused(VtpmStatus::too_often);
+  if (const Status read = read_keys(); !read)
+    return vtpm_refusal(read.error());
   return answered(encode(EvidenceParts{keys_->public_key, keys_->certificate}));
 }
 

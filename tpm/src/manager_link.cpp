@@ -38,7 +38,11 @@ Status ManagerLink::query(Done done) {
   return enqueue(Request{0, StatusQuery{}}, false, std::move(done));
 }
 
-Status ManagerLink::enqueue(Request request, bool keep, Done done) {
+Status ManagerLink::identify(IdentityDone done) {
+  return enqueue(Request{0, IdentityQuery{}}, false, std::move(done));
+}
+
+Status ManagerLink::enqueue(Request request, bool keep, AnyDone done) {
   if (waiting_.size() >= max_waiting_requests)
     return failure(ErrorCode::busy, doing,
                    fmt::format("{} requests wait for it already{}", waiting_.size(),
@@ -61,9 +65,23 @@ void ManagerLink::turn(Clock::time_point now) {
       disconnect(exchanged.error(), now);
   expire(now, answers);
   // Last, when nothing here is half done: a callback may make a request.
-  for (auto& [done, result] : answers)
-    if (done)
-      done(std::move(result));
+  for (Answer& answer : answers)
+    tell(std::move(answer));
+}
+
+// take() has seen to it that an answer is of the kind that was asked for.
+void ManagerLink::tell(Answer answer) {
+  auto& [any, result] = answer;
+  std::visit(
+      [&result]<typename Wanted>(std::function<void(Result<Wanted>)>& done) {
+        if (!done)
+          return;
+        if (result)
+          done(std::get<Wanted>(*std::move(result)));
+        else
+          done(std::unexpected(std::move(result).error()));
+      },
+      any);
 }
 
 void ManagerLink::set_deadlines(Clock::time_point now) {
@@ -122,9 +140,14 @@ Status ManagerLink::take(const Reply& reply, std::vector<Answer>& answers) {
   if (!found->second.sent)
     return failure(ErrorCode::invalid, doing,
                    fmt::format("it answered request {}, which it has not got", reply.id));
-  answers.emplace_back(std::move(found->second.done),
-                       refused ? Result<Ack>(std::unexpected(error_of(*refused, doing)))
-                               : Result<Ack>(std::get<Ack>(reply.body)));
+  const bool identity = std::holds_alternative<IdentityDone>(found->second.done);
+  if (!refused && std::holds_alternative<HostIdentity>(reply.body) != identity)
+    return failure(ErrorCode::invalid, doing,
+                   fmt::format("it answered request {} with what was not asked for", reply.id));
+  if (refused)
+    answers.emplace_back(std::move(found->second.done), std::unexpected(error_of(*refused, doing)));
+  else
+    answers.emplace_back(std::move(found->second.done), reply.body);
   waiting_.erase(found);
   return {};
 }

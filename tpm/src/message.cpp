@@ -19,8 +19,10 @@ enum class Type : std::uint8_t {
   revoke = 3,
   status_query = 4,
   bind = 5,
+  identity_query = 6,
   ack = 0x81,
   refused = 0x82,
+  identity = 0x83,
 };
 
 WireWriter begin(Type type, std::uint64_t id) {
@@ -64,6 +66,9 @@ struct WriteBody {
   std::vector<std::byte> operator()(const StatusQuery&) const {
     return begin(Type::status_query, id).take();
   }
+  std::vector<std::byte> operator()(const IdentityQuery&) const {
+    return begin(Type::identity_query, id).take();
+  }
   std::vector<std::byte> operator()(const Ack& ack) const {
     WireWriter writer = begin(Type::ack, id);
     writer.u64(ack.serial);
@@ -78,12 +83,28 @@ struct WriteBody {
     writer.text(std::string_view(refused.reason).substr(0, max_reason_bytes));
     return writer.take();
   }
+  std::vector<std::byte> operator()(const HostIdentity& identity) const {
+    WireWriter writer = begin(Type::identity, id);
+    writer.text(as_text(identity.attestation_key));
+    writer.text(as_text(identity.endorsement_key));
+    writer.text(as_text(identity.endorsement_certificate));
+    writer.u8(static_cast<std::uint8_t>(identity.pcrs.size()));
+    for (const auto& [pcr, value] : identity.pcrs) {
+      writer.u8(static_cast<std::uint8_t>(pcr));
+      writer.raw(value);
+    }
+    return writer.take();
+  }
 };
 
-PutRecord read_put(WireReader& reader) {
-  const std::string text = reader.text(max_put_record_bytes);
+std::vector<std::byte> read_bytes(WireReader& reader, std::size_t limit) {
+  const std::string text = reader.text(limit);
   const std::span<const std::byte> bytes = as_bytes(text);
-  return PutRecord{{bytes.begin(), bytes.end()}};
+  return {bytes.begin(), bytes.end()};
+}
+
+PutRecord read_put(WireReader& reader) {
+  return PutRecord{read_bytes(reader, max_put_record_bytes)};
 }
 
 Bind read_bind(WireReader& reader) {
@@ -122,6 +143,24 @@ Refused read_refused(WireReader& reader) {
   return refused;
 }
 
+HostIdentity read_identity(WireReader& reader) {
+  HostIdentity identity;
+  identity.attestation_key = read_bytes(reader, max_public_key_bytes);
+  identity.endorsement_key = read_bytes(reader, max_public_key_bytes);
+  identity.endorsement_certificate = read_bytes(reader, max_ek_certificate_bytes);
+  const std::uint8_t count = reader.u8();
+  if (count > max_identity_pcrs)
+    reader.reject(fmt::format("{} PCRs are too many", count));
+  for (std::uint8_t i = 0; i < count && reader.good(); ++i) {
+    const std::uint8_t pcr = reader.u8();
+    // Rising, so that one identity has one encoding.
+    if (pcr > max_pcr_number || (!identity.pcrs.empty() && identity.pcrs.rbegin()->first >= pcr))
+      reader.reject(fmt::format("PCR {} is out of order, or there is none", pcr));
+    reader.raw(identity.pcrs[pcr]);
+  }
+  return identity;
+}
+
 void read_request_body(WireReader& reader, Type type, Request& request) {
   switch (type) {
   case Type::hello:
@@ -139,8 +178,12 @@ void read_request_body(WireReader& reader, Type type, Request& request) {
   case Type::status_query:
     request.body = StatusQuery{};
     return;
+  case Type::identity_query:
+    request.body = IdentityQuery{};
+    return;
   case Type::ack:
   case Type::refused:
+  case Type::identity:
     break;
   }
   reader.reject(fmt::format("type {:#x} is no request", static_cast<unsigned>(type)));
@@ -212,6 +255,8 @@ Result<Reply> decode_reply(std::span<const std::byte> bytes) {
     reply.body = read_ack(reader);
   else if (type == Type::refused)
     reply.body = read_refused(reader);
+  else if (type == Type::identity)
+    reply.body = read_identity(reader);
   else
     reader.reject(fmt::format("type {:#x} is no answer", static_cast<unsigned>(type)));
   TRY(reader.end("an answer of the TPM Manager"));

@@ -41,7 +41,7 @@ Status Server::open_vchan() {
 void Server::admit(std::unique_ptr<ipc::Transport> transport) {
   if (!from_builder(transport->peer(), builder_domid_))
     return log::warning("a connection is closed: it is not the builder's");
-  session_ = std::make_unique<Session>(manager_, std::move(transport));
+  session_ = std::make_unique<Session>(manager_, vtpms_.evidence(), std::move(transport));
 }
 
 Status Server::accept() {

@@ -16,14 +16,18 @@ namespace ashlar::tpm {
 
 namespace {
 
+using Answer = Result<decltype(Reply::body)>;
+
 struct Perform {
   Manager& manager;
+  EvidenceService& evidence;
 
-  Result<Ack> operator()(const Hello&) const { return manager.log_status(); }
-  Result<Ack> operator()(const PutRecord& put) const { return manager.put(put.record); }
-  Result<Ack> operator()(const Revoke& revoke) const { return manager.revoke(revoke.serial); }
-  Result<Ack> operator()(const Bind& bind) const { return manager.bind(bind.binding); }
-  Result<Ack> operator()(const StatusQuery&) const { return manager.status(); }
+  Answer operator()(const Hello&) const { return manager.log_status(); }
+  Answer operator()(const PutRecord& put) const { return manager.put(put.record); }
+  Answer operator()(const Revoke& revoke) const { return manager.revoke(revoke.serial); }
+  Answer operator()(const Bind& bind) const { return manager.bind(bind.binding); }
+  Answer operator()(const StatusQuery&) const { return manager.status(); }
+  Answer operator()(const IdentityQuery&) const { return evidence.identity(); }
 };
 
 } // namespace
@@ -75,7 +79,7 @@ Reply Session::answer(const Request& request) {
                                      "install them from one release",
                                      hello->version, link_version)}};
   greeted_ = true;
-  const Result<Ack> result = std::visit(Perform{manager_}, request.body);
+  const Answer result = std::visit(Perform{manager_, evidence_}, request.body);
   if (result)
     return Reply{request.id, *result};
   log::warning("refused: {}", result.error().message());

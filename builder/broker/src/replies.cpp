@@ -212,6 +212,23 @@ ipc::Response host_reply(std::uint32_t id, const tpm::Ack& state) {
   return response;
 }
 
+Result<ipc::Response> host_keys_reply(std::uint32_t id, const tpm::HostIdentity& identity) {
+  ipc::Response response = reply(id, ashlar_v1_Response_host_keys_tag);
+  ashlar_v1_HostKeys& keys = response.part.host_keys;
+  if (!ipc::set_bytes(keys.attestation_key, identity.attestation_key) ||
+      !ipc::set_bytes(keys.endorsement_key, identity.endorsement_key) ||
+      !ipc::set_bytes(keys.endorsement_certificate, identity.endorsement_certificate) ||
+      identity.pcrs.size() > std::size(keys.pcrs))
+    return limit_failure("telling the keys of the hardware TPM", "one is too long",
+                         "ipc/ashlar.options");
+  for (const auto& [pcr, value] : identity.pcrs) {
+    ashlar_v1_HostPcr& out = keys.pcrs[keys.pcrs_count++];
+    out.pcr = pcr;
+    set_fixed(out.sha256, value);
+  }
+  return response;
+}
+
 Result<UsedImage> used_image(const ashlar_v1_ImageRef& reference, const std::string& what) {
   UsedImage image;
   const std::span<const std::byte> digest = ipc::bytes_of(reference.sha256);

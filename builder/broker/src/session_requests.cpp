@@ -135,7 +135,7 @@ Status Session::dispatch(const ipc::Request& request) {
     reload_policy(id);
     break;
   case ashlar_v1_Request_host_tag:
-    host(id);
+    host(id, verb.host.keys);
     break;
   default:
     send(failure_reply(id,
@@ -331,7 +331,7 @@ void Session::show_policy(std::uint32_t id) {
   send(done_reply(id));
 }
 
-void Session::host(std::uint32_t id) {
+void Session::host(std::uint32_t id, bool keys) {
   if (!allowed(id, policy::Verb::host))
     return;
   // One at a time: the TPM Manager's attention belongs to records.
@@ -339,15 +339,32 @@ void Session::host(std::uint32_t id) {
     return finish(id, failure(ErrorCode::busy, "asking what the hardware TPM holds",
                               "this connection waits for an answer already"));
   host_asked_ = true;
-  services_.manager.query([this, id, alive = std::weak_ptr(alive_)](const Result<tpm::Ack>& state) {
-    if (alive.expired())
-      return;
-    host_asked_ = false;
-    if (!state)
-      return finish(id, std::unexpected(state.error()));
-    send(host_reply(id, *state));
-    send(done_reply(id));
-  });
+  services_.manager.query(
+      [this, id, keys, alive = std::weak_ptr(alive_)](const Result<tpm::Ack>& state) {
+        if (alive.expired())
+          return;
+        if (state)
+          send(host_reply(id, *state));
+        if (state && keys)
+          return host_keys(id);
+        host_asked_ = false;
+        finish(id, state ? Status{} : std::unexpected(state.error()));
+      });
+}
+
+void Session::host_keys(std::uint32_t id) {
+  services_.manager.identify(
+      [this, id, alive = std::weak_ptr(alive_)](const Result<tpm::HostIdentity>& identity) {
+        if (alive.expired())
+          return;
+        host_asked_ = false;
+        if (!identity)
+          return finish(id, std::unexpected(identity.error()));
+        const Result<ipc::Response> response = host_keys_reply(id, *identity);
+        if (response)
+          send(*response);
+        finish(id, response ? Status{} : std::unexpected(response.error()));
+      });
 }
 
 void Session::reload_policy(std::uint32_t id) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include "ashlar/base/log.hpp"
 #include "ashlar/ipc/vchan.hpp"
@@ -12,7 +13,9 @@ namespace ashlar::broker {
 
 namespace {
 
-void answer(const TpmManager::Done& done, Result<tpm::Ack> result) {
+template <typename Value>
+void answer(const std::function<void(Result<Value>)>& done,
+            std::type_identity_t<Result<Value>> result) {
   if (done)
     done(std::move(result));
 }
@@ -25,6 +28,7 @@ public:
   void revoke(std::uint64_t, Done done) override { answer(done, tpm::Ack{}); }
   void bind(const tpm::Binding&, Done done) override { answer(done, refused()); }
   void query(Done done) override { answer(done, refused()); }
+  void identify(IdentityDone done) override { answer(done, refused()); }
 
 private:
   static std::unexpected<Error> refused() {
@@ -58,6 +62,7 @@ public:
     requested(link_.revoke(serial, done), done);
   }
   void query(Done done) override { requested(link_.query(done), done); }
+  void identify(IdentityDone done) override { requested(link_.identify(done), done); }
 
 private:
   Result<std::unique_ptr<ipc::Transport>> connect() {
@@ -67,7 +72,8 @@ private:
     return ipc::join_vchan(*domid_, tpm::manager_vchan_path(*domid_));
   }
 
-  void requested(const Status& queued, const Done& done) {
+  template <typename Value>
+  void requested(const Status& queued, const std::function<void(Result<Value>)>& done) {
     if (!queued)
       return answer(done, std::unexpected(queued.error()));
     turn_soon();

@@ -26,6 +26,12 @@ public:
     take("tpm-revoke", serial, std::move(done));
   }
   void query(Done done) override { take("tpm-query", 0, std::move(done)); }
+  void identify(IdentityDone done) override {
+    world_.calls.emplace_back("tpm-identify 0");
+    if (world_.fails("tpm-identify"))
+      return done(failure(ErrorCode::io, "asking the fake TPM Manager", "its TPM is dead"));
+    done(world_.identity);
+  }
 
 private:
   void take(const std::string& call, std::uint64_t serial, Done done) {

@@ -53,6 +53,7 @@ struct World {
   bool hold_tpm_manager = false; // its answers wait for release_tpm_manager()
   std::deque<std::function<void()>> tpm_answers;
   std::vector<tpm::Binding> bindings;
+  tpm::HostIdentity identity;
 
   std::function<void(std::uint32_t)> before_unpause;
   std::function<void(std::uint32_t)> before_destroy;

@@ -208,3 +208,32 @@ TEST_CASE("tpm manager: after a restart of the builder it is found again, and no
   CHECK(scene.world.count("unpause") == 0);
   CHECK(scene.world.count("tpm-put") == 2);
 }
+
+TEST_CASE("tpm manager: who may ask for the host gets its keys when it asks for them") {
+  Managed scene;
+  scene.world.identity.attestation_key = std::vector<std::byte>(3, std::byte{1});
+  scene.world.identity.pcrs = {{0, {}}, {13, {}}};
+  ipc::Request request = ashlar_v1_Request_init_zero;
+  request.which_verb = ashlar_v1_Request_host_tag;
+  const std::uint32_t without = scene.client.send(request);
+  REQUIRE(done(scene.client.wait_final(without)));
+  CHECK(scene.client.parts(without, ashlar_v1_Response_host_state_tag).size() == 1);
+  CHECK(scene.client.parts(without, ashlar_v1_Response_host_keys_tag).empty());
+  request.verb.host.keys = true;
+  const std::uint32_t with = scene.client.send(request);
+  REQUIRE(done(scene.client.wait_final(with)));
+  CHECK(scene.client.parts(with, ashlar_v1_Response_host_state_tag).size() == 1);
+  const auto keys = scene.client.parts(with, ashlar_v1_Response_host_keys_tag);
+  REQUIRE(keys.size() == 1);
+  CHECK(keys[0].part.host_keys.attestation_key.size == 3);
+  CHECK(keys[0].part.host_keys.endorsement_certificate.size == 0);
+  REQUIRE(keys[0].part.host_keys.pcrs_count == 2);
+  CHECK(keys[0].part.host_keys.pcrs[1].pcr == 13);
+  // Each ends the asking: another may follow on the same connection.
+  scene.world.faults["tpm-identify"] = 1;
+  CHECK(outcome(scene.client.call(request)) == "io");
+  scene.world.identity.endorsement_key.resize(1025);
+  CHECK(outcome(scene.client.call(request)) == "limit");
+  scene.world.identity.endorsement_key.clear();
+  CHECK(done(scene.client.call(request)));
+}

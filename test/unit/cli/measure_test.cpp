@@ -210,3 +210,18 @@ TEST_CASE("measurement: PCRs are not computed from a content that was not measur
 TEST_CASE("measurement: a log without a profile is wrong usage") {
   CHECK(run_ashlar("measurement web-1 -o /tmp/never-written").code == 2);
 }
+
+TEST_CASE("ashlar measure: writes no reference for a guest that has no evidence to give") {
+  const GuestFolder folder;
+  const std::string manifest = folder.path() + "/web.manifest";
+  for (const char* flags : {" --vtpm 1.2", " --vtpm 1.2 --profile pv-grub", " --profile pv-grub"}) {
+    const Run run = run_ashlar("measure " + folder.guest() + flags + " --manifest " + manifest);
+    CHECK(run.code == 2);
+    CHECK(run.output.find("TPM 1.2") != std::string::npos);
+    CHECK(run.output.find("--vtpm 2.0") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(manifest));
+    CHECK(run_ashlar("measure " + folder.guest() + flags).code == 0); // without one it predicts
+  }
+  CHECK(run_ashlar("measure " + folder.guest() + " --vtpm 2.0 --manifest " + manifest).code == 0);
+  CHECK(std::filesystem::exists(manifest));
+}

@@ -108,7 +108,8 @@ TEST_CASE("bundle: refuses a manifest that is not the documented one") {
   check_refused(with_manifest("evidence=1", "evidence=2"), "its version is not 1");
   check_refused(with_manifest("profile=uapi", "profile=pv-grub"), "pv-grub");
   check_refused(with_manifest("profile=uapi", "profile=none"), "there are uapi");
-  check_refused(with_manifest("vtpm=2.0", "vtpm=1.2"), "vtpm=2.0");
+  check_refused(with_manifest("vtpm=2.0", "vtpm=1.2"), "built with --vtpm 2.0");
+  check_refused(with_manifest("vtpm=2.0", "vtpm=2.1"), "vtpm=2.0");
   check_refused(with_manifest("vtpm=2.0\n", "vtpm=2.0\nmore=1\n"), "last line");
   check_refused(with_manifest("vtpm=2.0\n", "vtpm=2.0"), "no line \"vtpm=");
   check_refused(with_manifest("nonce=", "nonce=A"), "lower-case");

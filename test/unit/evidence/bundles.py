@@ -282,6 +282,10 @@ def make(ashlar: str, out: str) -> None:
         log = log_of(ashlar, work, web)
         write_references(ashlar, work, out, host, web)
         write(os.path.join(out, "nonce"), NONCE.hex().encode() + b"\n")
+        for name, one in (("maker", host), ("other-maker", other_host)):
+            one.certificate()
+            shutil.copy(os.path.join(one.tpm.folder, "manufacturer.pem"),
+                        os.path.join(out, f"{name}.pem"))
         host.build(Guest("vtpm-web", 1))
         host.build(web)
         other_host.build(web)

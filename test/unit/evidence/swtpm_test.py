@@ -32,9 +32,9 @@ class EvidenceTest(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         bundles.make(ASHLAR, cls.folder)
 
-    def verify(self, name: str, *options: str) -> tuple:
+    def verify(self, name: str, *options: str, references: str = "reference") -> tuple:
         done = subprocess.run(
-            [ASHLAR, "verify", f"{name}.bundle", "--reference", "reference", "--nonce",
+            [ASHLAR, "verify", f"{name}.bundle", "--reference", references, "--nonce",
              bundles.NONCE.hex(), "--json", *options], cwd=self.folder, capture_output=True,
             check=False, timeout=60)
         return done.returncode, json.loads(done.stdout)
@@ -69,6 +69,23 @@ class EvidenceTest(unittest.TestCase):
         status, said = self.verify("rebuilt", "--record", record)
         self.assertEqual(status, 1)
         self.assertIn("built anew", said["links"][-1]["reason"])
+
+    def test_the_tpm_must_be_of_a_maker_in_ek_ca_pem(self):
+        for maker, status, state in (("maker", 0, "ok"), ("other-maker", 1, "failed")):
+            references = os.path.join(self.folder, f"of-{maker}")
+            shutil.copytree(os.path.join(self.folder, "reference"), references)
+            shutil.copy(os.path.join(self.folder, f"{maker}.pem"),
+                        os.path.join(references, "ek-ca.pem"))
+            ended, said = self.verify("web", references=references)
+            link = next(one for one in said["links"] if one["name"] == "endorsement")
+            self.assertEqual((ended, link["state"]), (status, state), link)
+        with open(os.path.join(references, "ek-ca.pem"), "w", encoding="ascii") as broken:
+            broken.write("no certificate")
+        done = subprocess.run([ASHLAR, "verify", "web.bundle", "--reference", references, "--nonce",
+                               bundles.NONCE.hex()], cwd=self.folder, capture_output=True, text=True,
+                              check=False, timeout=60)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("ek-ca.pem has no certificate", done.stderr)
 
     def test_wrong_usage_is_neither_good_nor_bad_evidence(self):
         good = {"--reference": "reference", "--nonce": bundles.NONCE.hex()}

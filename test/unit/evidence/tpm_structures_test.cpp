@@ -3,6 +3,8 @@
 
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/evidence/event_log.hpp"
+#include "ashlar/evidence/pcr_list.hpp"
+#include "ashlar/evidence/text_forms.hpp"
 #include "ashlar/evidence/tpm_structures.hpp"
 #include "ashlar/measure/event_log.hpp"
 #include "golden.hpp"
@@ -113,4 +115,37 @@ TEST_CASE("event log: refuses a log of another form") {
   CHECK(refused(with(log, 73, "\x18")));            // an entry of PCR 24
   CHECK(refused(with(log, 81, "\x02")));            // two digests of three
   CHECK(refused(with(log, 85, "\x0b")));            // SHA-256 in the place of SHA-1
+}
+
+TEST_CASE("TPM structures: a key has the texts and the Name that tpm2-tools give it") {
+  Files files("web");
+  const auto key = read_public(as_bytes(files["host.ak.pub"]), "k");
+  REQUIRE(key.has_value());
+  CHECK(pem_of(key->key) == test::golden("reference/host-ak.pem")); // by tpm2_readpublic -f pem
+  const auto ecc = read_public(as_bytes(files["guest.ak.pub"]), "k");
+  REQUIRE(ecc.has_value()); // by tpm2_print -f pem
+  CHECK(pem_of(ecc->key) == "-----BEGIN PUBLIC KEY-----\n"
+                            "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE5iV4bzBmpNrg9a3CRm5TUcWJhkgX\n"
+                            "FMPN/LkmjxCnBfGz/yUgjA06eyxpF4Yuqhz0IdVvYdKym+TUE2/1j5Rl5w==\n"
+                            "-----END PUBLIC KEY-----\n");
+  const auto name = name_of(as_bytes(files["host.ak.pub"]), "k");
+  REQUIRE(name.has_value()); // by tpm2_loadexternal -n
+  CHECK(to_hex(*name) == "000bb2510a052ee943c7d9cc2aaf46740f58adc52de95cfdcb093a6cb9d5073d8da7");
+  check_strict(files["host.ak.pub"], [](auto bytes) { return name_of(bytes, "k"); });
+  const auto sha384 = with(files["host.ak.pub"], 4, std::string_view("\x00\x0c", 2));
+  CHECK(name_of(as_bytes(sha384), "k").error().code == ErrorCode::unsupported);
+  CHECK(base64(as_bytes("Ashlar")) == "QXNobGFy");
+  CHECK(base64(as_bytes("TPM2")) == "VFBNMg==");
+  CHECK(base64({}) == "");
+}
+
+TEST_CASE("TPM structures: the firmware's reference is read as it was written") {
+  measure::Sha256 value{};
+  value.fill(std::byte{0xab});
+  const PcrList pcrs = {{0, value}, {1, {}}, {7, value}, {8, value}, {13, value}};
+  const auto choices = read_pcr_choices(firmware_reference(pcrs), "host.pcrs");
+  REQUIRE(choices.has_value());
+  CHECK(*choices == PcrChoices{{0, {value}}, {7, {value}}});
+  // A machine that measured nothing gives no reference that anything would hold against.
+  CHECK_FALSE(read_pcr_choices(firmware_reference({{0, {}}}), "host.pcrs").has_value());
 }

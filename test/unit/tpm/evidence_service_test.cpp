@@ -7,6 +7,7 @@
 #include "ashlar/tpm/evidence_message.hpp"
 #include "ashlar/tpm/evidence_service.hpp"
 #include "ashlar/tpm/limits.hpp"
+#include "fake_quoter.hpp"
 #include "scene.hpp"
 
 using namespace ashlar;
@@ -18,39 +19,6 @@ using Bytes = std::vector<std::byte>;
 
 constexpr std::uint64_t vtpm = 15; // serials of two vTPMs
 constexpr std::uint64_t other_vtpm = 16;
-
-class FakeQuoter final : public Quoter {
-public:
-  explicit FakeQuoter(const Machine& machine) : machine_(machine) {}
-  [[nodiscard]] Result<Quote> quote(const measure::Sha256& qualifying) override {
-    ++quotes;
-    asked = qualifying;
-    if (fails)
-      return failure(ErrorCode::io, "quoting", "the test's TPM is dead");
-    return Quote{.attest = Bytes(3, std::byte{1}),
-                 .signature = Bytes(2, std::byte{2}),
-                 .public_key = Bytes(1, std::byte{3}),
-                 .pcrs = {{13, machine_.pcr.sha256}}};
-  }
-  [[nodiscard]] Result<Endorsement> endorsement() override {
-    ++endorsements;
-    return Endorsement{.public_key = Bytes(4, std::byte{4}), .certificate = certificate};
-  }
-  [[nodiscard]] Result<Bytes> activate(std::span<const std::byte> credential,
-                                       std::span<const std::byte> secret) override {
-    if (credential.size() != secret.size())
-      return failure(ErrorCode::denied, "activating", "it was made for another key");
-    return Bytes(credential.begin(), credential.end());
-  }
-  bool fails = false;
-  int quotes = 0;
-  int endorsements = 0;
-  Bytes certificate = Bytes(5, std::byte{5});
-  measure::Sha256 asked{};
-
-private:
-  const Machine& machine_;
-};
 
 struct Desk {
   TemporaryDirectory directory;
@@ -250,4 +218,28 @@ TEST_CASE("evidence messages: what is cut off, or says more than is there, is re
   for (std::size_t size = 0; size < parts.size(); ++size)
     CHECK_FALSE(decode_evidence_parts(std::span(parts).first(size), 2).has_value());
   CHECK_FALSE(encode(EvidenceParts{Bytes(4000), Bytes(100)}).has_value());
+}
+
+TEST_CASE("evidence service: tells the builder the machine's keys and PCRs, unlimited by vTPMs") {
+  Desk desk(1);
+  while (desk.service->allow(vtpm)) {
+  }
+  const auto identity = desk.service->identity();
+  REQUIRE(identity.has_value());
+  CHECK(*identity == HostIdentity{.attestation_key = Bytes(6, std::byte{6}),
+                                  .endorsement_key = Bytes(4, std::byte{4}),
+                                  .endorsement_certificate = Bytes(5, std::byte{5}),
+                                  .pcrs = {{13, desk.machine.pcr.sha256}}});
+  REQUIRE(desk.service->identity().has_value());
+  CHECK(desk.quoter.endorsements == 1); // kept
+  CHECK(desk.service->host_keys(vtpm, {}).status == VtpmStatus::success);
+}
+
+TEST_CASE("evidence service: an identity is whole or an error") {
+  Desk desk(1);
+  desk.quoter.fails = true;
+  CHECK(desk.service->identity().error().code == ErrorCode::io);
+  desk.quoter.fails = false;
+  desk.quoter.key.resize(max_public_key_bytes + 1);
+  CHECK(desk.service->identity().error().code == ErrorCode::limit);
 }

@@ -6,6 +6,7 @@
 
 #include "ashlar/tpm/manager_link.hpp"
 #include "ashlar/tpm/session.hpp"
+#include "fake_quoter.hpp"
 #include "scene.hpp"
 
 using namespace ashlar;
@@ -19,7 +20,9 @@ using namespace std::chrono_literals;
 struct Linked {
   TemporaryDirectory directory;
   Machine machine;
+  FakeQuoter quoter{machine};
   std::unique_ptr<Manager> manager = start();
+  std::optional<EvidenceService> evidence;
   std::unique_ptr<Session> session;
   bool reachable = true;
   bool answers = true;
@@ -37,7 +40,8 @@ struct Linked {
       return failure(ErrorCode::not_found, "connecting", "nobody is there");
     ++connections;
     TransportPair pair = make_transports(directory);
-    session = std::make_unique<Session>(*manager, std::move(pair.manager));
+    evidence.emplace(*manager, quoter);
+    session = std::make_unique<Session>(*manager, *evidence, std::move(pair.manager));
     return std::move(pair.builder);
   }
   // Both sides until nothing moves any more; a closed session ends.
@@ -229,4 +233,56 @@ TEST_CASE("link: takes only so many requests") {
 TEST_CASE("link: is served by the builder at a path that libxenvchan takes whole") {
   CHECK(manager_vchan_path(32751) == "/local/domain/32751/data/ashlar/tpm-manager");
   CHECK(manager_vchan_path(32751).size() <= 49);
+}
+
+TEST_CASE("link: an identity is answered, refused or overdue as a record is") {
+  Linked l;
+  std::deque<Result<HostIdentity>> told;
+  const auto ask = [&] {
+    REQUIRE(l.link.identify(
+        [&](Result<HostIdentity> identity) { told.push_back(std::move(identity)); }));
+  };
+  ask();
+  CHECK(told.empty());
+  l.run();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0]->attestation_key == l.quoter.key);
+  l.quoter.fails = true;
+  ask();
+  l.run();
+  REQUIRE(told.size() == 2);
+  CHECK(told[1].error().code == ErrorCode::io);
+  l.answers = false;
+  ask();
+  l.run();
+  l.now += 30s;
+  l.run();
+  REQUIRE(told.size() == 3);
+  CHECK(told[2].error().code == ErrorCode::timeout);
+  CHECK(l.link.waiting() == 0);
+}
+
+TEST_CASE("link: a manager that answers what was not asked for is connected to anew") {
+  Linked l;
+  std::unique_ptr<ipc::Transport> other_end;
+  ManagerLink link(
+      [&]() -> Result<std::unique_ptr<ipc::Transport>> {
+        TransportPair pair = make_transports(l.directory);
+        other_end = std::move(pair.manager);
+        return std::move(pair.builder);
+      },
+      {});
+  bool told = false;
+  REQUIRE(link.query([&](const Result<Ack>&) { told = true; }));
+  link.turn(l.now);
+  ipc::FrameStream stream(*other_end);
+  REQUIRE(stream.send(ipc::FrameKind::control, encode(Reply{0, Ack{}})));
+  link.turn(l.now); // greeted: sends the query
+  CHECK(link.connected());
+  REQUIRE(stream.send(ipc::FrameKind::control, encode(Reply{1, HostIdentity{}})));
+  link.turn(l.now);
+  CHECK_FALSE(link.connected());
+  CHECK(link.trouble().find("not asked for") != std::string::npos);
+  CHECK_FALSE(told);
+  CHECK(link.waiting() == 1); // asked again on the next connection
 }

@@ -14,17 +14,20 @@ using namespace ashlar::tpm;
 namespace {
 
 std::vector<Request> requests() {
-  return {{0, Hello{}},
-          {1, PutRecord{encoded(make_record(1, 5))}},
-          {2, Revoke{7}},
-          {3, StatusQuery{}},
-          {4, Bind{{1, 2, measure::Vtpm::tpm12, measure::Profile::pv_grub}}}};
+  return {{0, Hello{}},         {1, PutRecord{encoded(make_record(1, 5))}},
+          {2, Revoke{7}},       {3, StatusQuery{}},
+          {5, IdentityQuery{}}, {4, Bind{{1, 2, measure::Vtpm::tpm12, measure::Profile::pv_grub}}}};
 }
 
 std::vector<Reply> replies() {
   measure::Sha256 value{};
   value.fill(std::byte{0xab});
-  return {{1, Ack{1, 13, value, 4}}, {2, Refused{RefusalCode::revoked, "it was revoked"}}};
+  return {{1, Ack{1, 13, value, 4}},
+          {2, Refused{RefusalCode::revoked, "it was revoked"}},
+          {3, HostIdentity{std::vector<std::byte>(2, std::byte{1}),
+                           std::vector<std::byte>(3, std::byte{2}),
+                           {},
+                           {{0, value}, {13, value}}}}};
 }
 
 } // namespace
@@ -41,7 +44,7 @@ TEST_CASE("message: every request and answer reads back as it was written") {
 
 TEST_CASE("message: has the documented layout") {
   CHECK(to_hex(*encode(Request{0x0102, Revoke{7}})) == "0302010000000000000700000000000000");
-  CHECK(to_hex(*encode(Request{0, Hello{}})) == "01000000000000000002000000");
+  CHECK(to_hex(*encode(Request{0, Hello{}})) == "01000000000000000003000000");
   CHECK(to_hex(*encode(Request{1, Bind{{3, 4, measure::Vtpm::tpm20, measure::Profile::grub}}})) ==
         "050100000000000000030000000000000004000000000000000201");
   CHECK(to_hex(*encode(Request{1, PutRecord{{std::byte{0xff}}}})) ==
@@ -110,4 +113,28 @@ TEST_CASE("message: a long reason is cut, and control characters in it do not ge
   const auto& refused = std::get<Refused>(read->body);
   CHECK(refused.reason.size() == max_reason_bytes);
   CHECK(error_of(refused, "testing").why.find('\n') == std::string::npos);
+}
+
+TEST_CASE("message: an identity has a documented layout, and PCRs that rise") {
+  measure::Sha256 value{};
+  HostIdentity identity;
+  identity.attestation_key = {std::byte{0xaa}};
+  identity.pcrs = {{1, value}, {13, value}};
+  std::vector<std::byte> bytes = encode(Reply{2, identity});
+  CHECK(to_hex(bytes) == "83020000000000000001000000aa0000000000000000"
+                         "02"
+                         "01" +
+                             std::string(64, '0') + "0d" + std::string(64, '0'));
+  REQUIRE(decode_reply(bytes).has_value());
+  const std::size_t second = bytes.size() - 33;
+  for (const unsigned wrong : {0U, 1U, 24U}) {
+    bytes[second] = static_cast<std::byte>(wrong);
+    CHECK_FALSE(decode_reply(bytes).has_value());
+  }
+  for (std::uint32_t pcr = 0; pcr < 10; ++pcr)
+    identity.pcrs[pcr] = value;
+  CHECK_FALSE(decode_reply(encode(Reply{2, identity})).has_value()); // more than nine
+  identity.pcrs.clear();
+  identity.endorsement_key.resize(max_public_key_bytes + 1);
+  CHECK_FALSE(decode_reply(encode(Reply{2, identity})).has_value());
 }

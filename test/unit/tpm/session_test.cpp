@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "ashlar/tpm/session.hpp"
+#include "fake_quoter.hpp"
 #include "scene.hpp"
 
 using namespace ashlar;
@@ -14,9 +15,11 @@ struct Connected {
   TemporaryDirectory directory;
   Machine machine;
   std::unique_ptr<Manager> manager = *Manager::start(directory.path(), 13, make_tpm(machine));
+  FakeQuoter quoter{machine};
+  EvidenceService evidence{*manager, quoter};
   TransportPair pair = make_transports(directory);
   ipc::FrameStream builder{*pair.builder};
-  Session session{*manager, std::move(pair.manager)};
+  Session session{*manager, evidence, std::move(pair.manager)};
 
   void send(const Request& request) {
     REQUIRE(builder.send(ipc::FrameKind::control, *encode(request)));
@@ -57,6 +60,15 @@ TEST_CASE("session: greets, takes a record, revokes it and tells its state") {
   CHECK(std::holds_alternative<Ack>(c.ask({3, Revoke{1}}).body));
   const Reply late = c.ask({4, PutRecord{record}});
   CHECK(std::get<Refused>(late.body).code == RefusalCode::revoked);
+}
+
+TEST_CASE("session: tells which TPM it is, or why it cannot") {
+  Connected c;
+  static_cast<void>(c.ask({0, Hello{}}));
+  const auto identity = c.ask({1, IdentityQuery{}});
+  CHECK(std::get<HostIdentity>(identity.body).attestation_key == c.quoter.key);
+  c.quoter.fails = true;
+  CHECK(std::get<Refused>(c.ask({2, IdentityQuery{}}).body).code == RefusalCode::hardware);
 }
 
 TEST_CASE("session: a refusal ends nothing") {
@@ -109,7 +121,7 @@ TEST_CASE("session: a connection that breaks the protocol is closed") {
 TEST_CASE("session: another version of the protocol is refused by name") {
   Connected c;
   const Reply reply = c.ask({0, Hello{link_version + 1}});
-  CHECK(std::get<Refused>(reply.body).reason.find("version 2") != std::string::npos);
+  CHECK(std::get<Refused>(reply.body).reason.find("version 3") != std::string::npos);
   c.send({1, Revoke{1}}); // and nothing else is taken on this connection
   CHECK_FALSE(c.session.turn().has_value());
 }

@@ -22,8 +22,11 @@ import unittest
 MANAGER = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else ""
 BANKS = ("sha1", "sha256", "sha384")
 PCR = 13
-LINK_VERSION = 2
+LINK_VERSION = 3
 NOBODY = 65534
+# tpm/src/esys_quote.cpp
+KEY_TEMPLATE = ("-C", "e", "-g", "sha256", "-G", "ecc256:ecdsa-sha256:null", "-a",
+                "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|sign")
 
 
 def text(value: bytes) -> bytes:
@@ -80,8 +83,21 @@ class Builder:
         message = self.exactly(length)
         if message[0] == 0x82:
             raise Refused(message[9], message[14:].decode())
+        if message[0] == 0x83:
+            return self.identity(message[9:])
         serial, pcr, value, events = struct.unpack("<QI32sQ", message[9:])
         return serial, pcr, value.hex(), events
+
+    @staticmethod
+    def identity(body: bytes) -> tuple:
+        """Attestation key, endorsement key and certificate, and {PCR: value}."""
+        parts = []
+        for _ in range(3):
+            size = struct.unpack_from("<I", body)[0]
+            parts.append(body[4:4 + size])
+            body = body[4 + size:]
+        pcrs = {body[at]: body[at + 1:at + 33].hex() for at in range(1, len(body), 33)}
+        return *parts, pcrs
 
     def exactly(self, size: int) -> bytes:
         data = b""
@@ -98,6 +114,10 @@ class Builder:
 
     def put(self, record: bytes):
         self.send(2, text(record))
+        return self.receive()
+
+    def identify(self) -> tuple:
+        self.send(6, b"")
         return self.receive()
 
     def revoke(self, serial: int):
@@ -216,6 +236,31 @@ class SwtpmTest(unittest.TestCase):
         ended = subprocess.run(self.command(), capture_output=True, text=True, timeout=30)
         self.assertEqual(ended.returncode, 1)
         self.assertIn("somebody else extends it or the log was lost", ended.stderr)
+
+    def test_identity_is_what_tpm2_tools_read(self):
+        record = make_record(1, 5)
+        self.builder.put(record)
+        attestation, endorsement, certificate, pcrs = self.builder.identify()
+        self.stop(self.manager, signal.SIGKILL)
+
+        def tool(*words):
+            return subprocess.run([words[0], "-T", f"swtpm:host=127.0.0.1,port={self.port}", *words[1:]],
+                                  check=True, capture_output=True, text=True, timeout=60,
+                                  cwd=self.directory).stdout
+
+        # The manager was killed with its key loaded.
+        tool("tpm2_flushcontext", "-t")
+        tool("tpm2_createprimary", "-c", "ak.ctx", *KEY_TEMPLATE)
+        tool("tpm2_readpublic", "-c", "ak.ctx", "-o", "ak.pub")
+        tool("tpm2_flushcontext", "-t")
+        tool("tpm2_createek", "-c", "ek.ctx", "-G", "ecc", "-u", "ek.pub")
+        for name, key in (("ak.pub", attestation), ("ek.pub", endorsement)):
+            with open(f"{self.directory}/{name}", "rb") as file:
+                self.assertEqual(file.read(), key, name)
+        self.assertEqual(certificate, b"")  # a fresh swtpm has none
+        found = re.findall(r"(\d+) *: 0x([0-9A-F]{64})", tool("tpm2_pcrread", "sha256:0,1,2,3,4,5,6,7,13"))
+        self.assertEqual(pcrs, {int(pcr): value.lower() for pcr, value in found})
+        self.assertEqual(pcrs[PCR], replay("sha256", [record]))
 
     def power_cycle(self):
         """The machine is off and on again: only what the TPM and a disk keep is left."""

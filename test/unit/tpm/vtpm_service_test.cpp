@@ -62,6 +62,10 @@ public:
     asked = qualifying;
     return Quote{Bytes(3, std::byte{1}), Bytes(2, std::byte{2}), Bytes(1, std::byte{3}), {}};
   }
+  [[nodiscard]] std::span<const std::byte> attestation_key() const override { return {}; }
+  [[nodiscard]] Result<std::map<std::uint32_t, measure::Sha256>> pcrs() override {
+    return std::map<std::uint32_t, measure::Sha256>{};
+  }
   [[nodiscard]] Result<Endorsement> endorsement() override { return Endorsement{}; }
   [[nodiscard]] Result<Bytes> activate(std::span<const std::byte>,
                                        std::span<const std::byte>) override {

@@ -324,3 +324,19 @@ TEST_CASE("attest: a TPM without the command, and a profile without SHA-256, are
   Guest old(measure::Profile::pv_grub);
   CHECK(attest::make_bundle(old.exchange, nonce).error().code == ErrorCode::unsupported);
 }
+
+TEST_CASE("attest: a TPM 1.2 is named as what gives no evidence, with what to do") {
+  const auto engine = Engine::start(measure::Vtpm::tpm12);
+  REQUIRE(engine.has_value());
+  const auto plain = [&engine](std::span<const std::byte> packet) {
+    return (*engine)->process(packet);
+  };
+  const Bytes credential = *from_hex("badcc0de000000010003aabbcc0002ddee");
+  for (const Error& error :
+       {attest::make_bundle(plain, nonce).error(), attest::fetch_log(plain).error(),
+        attest::activate(plain, credential).error()}) {
+    CHECK(error.code == ErrorCode::unsupported);
+    CHECK(error.message().find("TPM 1.2, which gives no evidence") != std::string::npos);
+    CHECK(error.message().find("--vtpm 2.0") != std::string::npos);
+  }
+}

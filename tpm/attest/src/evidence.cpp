@@ -71,6 +71,7 @@ Result<Bytes> ask(const Exchange& exchange, VendorOperation operation,
   put(command, static_cast<std::uint8_t>(operation));
   command.insert(command.end(), arguments.begin(), arguments.end());
   const Bytes answer = TRY(exchange(command));
+  TRY(require_tpm20(answer));
   Reader reader(answer, doing);
   TRY(reader.take(status_at));
   const std::uint32_t status = TRY(reader.number(sizeof(std::uint32_t)));

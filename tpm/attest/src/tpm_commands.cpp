@@ -199,6 +199,16 @@ Result<Exchange> open_device(const std::string& path) {
   return errno_failure(doing);
 }
 
+Status require_tpm20(std::span<const std::byte> answer) {
+  constexpr std::array tag_tpm12_answer = {std::byte{0x00}, std::byte{0xc4}}; // TPM_TAG_RSP_COMMAND
+  if (answer.size() < tag_tpm12_answer.size() ||
+      !std::ranges::equal(answer.first(tag_tpm12_answer.size()), tag_tpm12_answer))
+    return {};
+  return failure(ErrorCode::unsupported, "attesting",
+                 "the TPM is a TPM 1.2, which gives no evidence: have the guest built with "
+                 "--vtpm 2.0; what it was built from, ashlar measurement tells the toolstack");
+}
+
 Result<Bytes> run(const Exchange& exchange, std::uint16_t tag, std::uint32_t code,
                   std::span<const std::byte> body, const std::string& doing) {
   Bytes command;
@@ -207,6 +217,7 @@ Result<Bytes> run(const Exchange& exchange, std::uint16_t tag, std::uint32_t cod
   put(command, code);
   command.insert(command.end(), body.begin(), body.end());
   Bytes answer = TRY(exchange(command));
+  TRY(require_tpm20(answer));
   Reader reader(answer, doing);
   TRY(reader.number(sizeof(std::uint16_t)));
   const std::uint32_t size = TRY(reader.number(sizeof(std::uint32_t)));

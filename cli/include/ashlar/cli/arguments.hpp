@@ -106,7 +106,8 @@ struct Arguments {
   // measure: what only a builder knows; empty: its events are not predicted
   std::optional<std::string> builder_identity;
   std::string policy_directory;
-  std::string manifest_file; // measure: where the reference manifest goes; empty: nowhere
+  std::string manifest_file;    // measure: where the reference manifest goes; empty: nowhere
+  std::string export_directory; // host: where the keys go as files; empty: nowhere
   VerifyArguments verify;
   ExplainArguments explain;
 };

@@ -57,6 +57,9 @@ struct Answer {
 /// `ashlar explain`: the first event that differs. Exits with 1 if there is one.
 [[nodiscard]] Outcome<Answer> explain(const Arguments& arguments);
 
+/// `ashlar host`: what the machine's TPM says, its keys, and with --export these as files.
+[[nodiscard]] Outcome<std::string> host(const Arguments& arguments, Session& session);
+
 /// `ashlar console`: passes the terminal through until Ctrl-], or prints past output with --tail.
 [[nodiscard]] Outcome<std::string> console(const Arguments& arguments, Session& session);
 

@@ -20,8 +20,10 @@ inline constexpr std::size_t max_references = 1024;             // in one direct
 inline constexpr std::size_t max_signature_bytes = 64UL * 1024; // its CMS
 inline constexpr std::size_t max_pem_bytes = 1024UL * 1024;     // host-ak.pem, signers.pem
 inline constexpr std::size_t max_trusted_keys = 4096;
+inline constexpr int max_endorsement_chain = 8; // certificates above the EK's
 inline constexpr unsigned max_rsa_bits = 4096;
 inline constexpr unsigned min_rsa_bits = 2048;
 inline constexpr unsigned max_pcr = 23;
+inline constexpr unsigned firmware_pcrs = 8; // 0 to 7
 
 } // namespace ashlar::evidence

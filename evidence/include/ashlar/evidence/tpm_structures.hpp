@@ -60,13 +60,19 @@ struct TpmSignature {
 
 /// A TPM2B_PUBLIC of an RSA or ECC key.
 struct TpmPublic {
-  std::uint32_t attributes = 0; // TPMA_OBJECT
+  std::uint32_t attributes = 0;  // TPMA_OBJECT
+  std::vector<std::byte> policy; // the authorization policy's digest; empty: none
   Key key;
 };
 
 /// Errors: invalid, unsupported (another type, curve or size).
 [[nodiscard]] Result<TpmPublic> read_public(std::span<const std::byte> bytes,
                                             const std::string& what);
+
+/// The Name of a TPM2B_PUBLIC (TPM 2.0 Library part 1, "Names"): by it tpm2_makecredential is told
+/// for which key a secret is. Errors: invalid, unsupported (the hash is not SHA-256).
+[[nodiscard]] Result<std::vector<std::byte>> name_of(std::span<const std::byte> bytes,
+                                                     const std::string& what);
 
 /// Is this a restricted signing key that cannot leave its TPM? Such a key signs nothing that
 /// begins like a TPMS_ATTEST but what the TPM itself says. Errors: denied, naming the attribute.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ashlar/evidence/bundle.hpp"
@@ -29,6 +30,8 @@ struct Trust {
   measure::Sha256 nonce{};    // what this verifier has just chosen
   std::vector<Key> host_keys; // attestation keys of enrolled hosts
   std::string signers_pem;    // certificates of those who may sign references
+  /// Certificates (PEM) of those who certify TPMs; nothing: an EK's issuer is not judged.
+  std::optional<std::string> endorsement_authorities;
   std::vector<ReferenceFile> references;
   std::optional<PcrChoices> firmware; // of PCRs 0 to 7; nothing: they are not compared
   std::uint32_t host_pcr = default_host_pcr;
@@ -69,9 +72,14 @@ struct Verdict {
   [[nodiscard]] bool ok() const;
 };
 
+/// Are these certificates that Trust::endorsement_authorities takes? So that a mistake in the
+/// verifier's own file is told from bad evidence. Errors: invalid, limit.
+[[nodiscard]] Status require_authorities(std::string_view pem, const std::string& what);
+
 /// Checks every link that can be checked. The bundle is controlled by whoever wants to be believed,
-/// and the references by whoever can write to the directory; Trust::host_keys, signers_pem and
-/// firmware are the verifier's own. Never fails: what cannot be read is a failed link.
+/// and the references by whoever can write to the directory; Trust::host_keys, signers_pem,
+/// endorsement_authorities and firmware are the verifier's own. Never fails: what cannot be read is
+/// a failed link.
 [[nodiscard]] Verdict verify(std::span<const std::byte> bundle, const Trust& trust);
 
 } // namespace ashlar::evidence

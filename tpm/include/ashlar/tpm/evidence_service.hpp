@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What a vTPM's guest shows to others: the host log, a quote that binds its vTPM's key to its
-// record, and the keys of the hardware TPM.
+// record, and the keys of the hardware TPM; and these keys for the builder.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "ashlar/tpm/allowance.hpp"
+#include "ashlar/tpm/host_identity.hpp"
 #include "ashlar/tpm/manager.hpp"
 #include "ashlar/tpm/quote.hpp"
 #include "ashlar/tpm/vtpm_message.hpp"
@@ -37,7 +38,13 @@ public:
   [[nodiscard]] VtpmResponse host_keys(std::uint64_t vtpm_serial, std::span<const std::byte> body);
   [[nodiscard]] VtpmResponse activate(std::uint64_t vtpm_serial, std::span<const std::byte> body);
 
+  /// For the builder, whose connection is no vTPM's: keys and PCRs of the machine. Uses the TPM as
+  /// StatusQuery does, and a little more the first time. Errors: io, integrity, limit (a key above
+  /// max_public_key_bytes).
+  [[nodiscard]] Result<HostIdentity> identity();
+
 private:
+  [[nodiscard]] Status read_keys();
   [[nodiscard]] Result<std::vector<std::byte>>
   quote_for(const LogEvent& guest, std::span<const std::byte> nonce, const measure::Sha256& key);
 

@@ -52,6 +52,10 @@ inline constexpr std::uint32_t host_evidence_burst = 32;
 inline constexpr std::chrono::milliseconds host_evidence_pause{2'000};
 /// An EK certificate (DER) has about 1 KiB; a longer one is left out.
 inline constexpr std::size_t max_ek_certificate_bytes = 3072;
+/// A TPM2B_PUBLIC of RSA 2048 has about 320 bytes.
+inline constexpr std::size_t max_public_key_bytes = 1024;
+inline constexpr std::size_t max_identity_pcrs = 9; // 0 to 7 and the host PCR
+inline constexpr std::uint8_t max_pcr_number = 23;
 
 // The connection.
 inline constexpr std::size_t max_reason_bytes = 1024; // of a refusal

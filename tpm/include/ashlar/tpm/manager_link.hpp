@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "ashlar/base/result.hpp"
@@ -32,6 +33,7 @@ public:
   /// Opens a connection without blocking; its peer must be the manager by the transport's word.
   using Connector = std::function<Result<std::unique_ptr<ipc::Transport>>()>;
   using Done = std::function<void(Result<Ack>)>;
+  using IdentityDone = std::function<void(Result<HostIdentity>)>;
 
   struct Options {
     std::chrono::milliseconds answer_time = default_answer_time; // from the first try to send
@@ -57,6 +59,9 @@ public:
   /// Asks what the PCR holds. As put(). Errors: busy.
   [[nodiscard]] Status query(Done done);
 
+  /// Asks which TPM it is, and what it measured. As put(). Errors: busy.
+  [[nodiscard]] Status identify(IdentityDone done);
+
   /// Connects, sends, receives, and calls back what is answered or overdue. To be called after a
   /// request, when descriptor() is ready, and at deadline(). Callbacks may make new requests.
   void turn(Clock::time_point now);
@@ -75,9 +80,10 @@ public:
   [[nodiscard]] const std::string& trouble() const { return trouble_; }
 
 private:
+  using AnyDone = std::variant<Done, IdentityDone>; // each may be empty
   struct Waiting {
     std::vector<std::byte> message;
-    Done done;                                           // empty: an overdue revocation
+    AnyDone done;                                        // empty: an overdue revocation
     bool keep = false;                                   // a revocation
     bool sent = false;                                   // on the present connection
     std::optional<Clock::time_point> due = std::nullopt; // set by the first turn that sees it
@@ -90,9 +96,10 @@ private:
     std::optional<Clock::time_point> greeting_due;
     bool greeted = false;
   };
-  using Answer = std::pair<Done, Result<Ack>>;
+  using Answer = std::pair<AnyDone, Result<decltype(Reply::body)>>;
 
-  [[nodiscard]] Status enqueue(Request request, bool keep, Done done);
+  [[nodiscard]] Status enqueue(Request request, bool keep, AnyDone done);
+  static void tell(Answer answer);
   void set_deadlines(Clock::time_point now);
   void connect(Clock::time_point now);
   void disconnect(const Error& why, Clock::time_point now);

@@ -16,10 +16,11 @@
 #include "ashlar/measure/digest.hpp"
 #include "ashlar/measure/record.hpp"
 #include "ashlar/tpm/binding.hpp"
+#include "ashlar/tpm/host_identity.hpp"
 
 namespace ashlar::tpm {
 
-inline constexpr std::uint32_t link_version = 2;
+inline constexpr std::uint32_t link_version = 3;
 
 /// A PutRecord has 13 bytes before the record: type, id, length. With them it is as long as a
 /// record may be; one of the builder's own limits is below 13,000 bytes.
@@ -51,9 +52,14 @@ struct StatusQuery {
   bool operator==(const StatusQuery&) const = default;
 };
 
+/// Which TPM is it, and what did it measure? Answered with HostIdentity.
+struct IdentityQuery {
+  bool operator==(const IdentityQuery&) const = default;
+};
+
 struct Request {
   std::uint64_t id = 0; // chosen by the builder; the answer carries it
-  std::variant<Hello, PutRecord, Revoke, Bind, StatusQuery> body;
+  std::variant<Hello, PutRecord, Revoke, Bind, StatusQuery, IdentityQuery> body;
   bool operator==(const Request&) const = default;
 };
 
@@ -84,13 +90,13 @@ struct Refused {
 
 struct Reply {
   std::uint64_t id = 0;
-  std::variant<Ack, Refused> body;
+  std::variant<Ack, Refused, HostIdentity> body;
   bool operator==(const Reply&) const = default;
 };
 
 /// Errors: limit (a record above max_put_record_bytes).
 [[nodiscard]] Result<std::vector<std::byte>> encode(const Request& request);
-/// A reason that is too long is cut.
+/// A reason that is too long is cut. An identity is within its limits.
 [[nodiscard]] std::vector<std::byte> encode(const Reply& reply);
 
 /// Read one message; the whole of `bytes` must be it. Errors: invalid. Safe on hostile input.

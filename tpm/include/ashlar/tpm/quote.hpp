@@ -36,6 +36,10 @@ public:
   /// `qualifying` is in what is signed, as TPMS_ATTEST.extraData. Errors: io, integrity (the values
   /// that the TPM tells are not those that it signed).
   [[nodiscard]] virtual Result<Quote> quote(const measure::Sha256& qualifying) = 0;
+  /// TPM2B_PUBLIC of the attestation key, which lives as long as this object.
+  [[nodiscard]] virtual std::span<const std::byte> attestation_key() const = 0;
+  /// What those PCRs hold now, unsigned. Errors: io, integrity (the TPM answers for others).
+  [[nodiscard]] virtual Result<std::map<std::uint32_t, measure::Sha256>> pcrs() = 0;
   /// The endorsement key, made when it is first asked for. Errors: io.
   [[nodiscard]] virtual Result<Endorsement> endorsement() = 0;
   /// TPM2_ActivateCredential: the secret that somebody made for this attestation key under the

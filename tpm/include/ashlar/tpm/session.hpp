@@ -7,6 +7,7 @@
 #include "ashlar/base/result.hpp"
 #include "ashlar/ipc/frame.hpp"
 #include "ashlar/ipc/transport.hpp"
+#include "ashlar/tpm/evidence_service.hpp"
 #include "ashlar/tpm/manager.hpp"
 
 namespace ashlar::tpm {
@@ -20,8 +21,10 @@ namespace ashlar::tpm {
 /// was let in by from_builder().
 class Session {
 public:
-  Session(Manager& manager, std::unique_ptr<ipc::Transport> transport)
-      : manager_(manager), transport_(std::move(transport)), stream_(*transport_) {}
+  /// Manager and evidence outlive the session.
+  Session(Manager& manager, EvidenceService& evidence, std::unique_ptr<ipc::Transport> transport)
+      : manager_(manager), evidence_(evidence), transport_(std::move(transport)),
+        stream_(*transport_) {}
 
   [[nodiscard]] const ipc::Transport& transport() const { return *transport_; }
   /// poll(2) events to wait for on the transport's descriptor.
@@ -39,6 +42,7 @@ private:
   [[nodiscard]] Status handle(const ipc::Frame& frame);
 
   Manager& manager_;
+  EvidenceService& evidence_;
   std::unique_ptr<ipc::Transport> transport_;
   ipc::FrameStream stream_;
   bool greeted_ = false;

@@ -36,6 +36,9 @@ public:
                                               std::span<const std::byte> packet) override;
   void disconnected(std::uint32_t frontend_domid) override;
 
+  /// The one user of the keys of the hardware TPM; the builder's session shares it.
+  [[nodiscard]] EvidenceService& evidence() { return evidence_; }
+
 private:
   /// One request's asker; the pointers hold until the next change of the ledger.
   struct Asker {

@@ -29,6 +29,9 @@ namespace ashlar::broker {
 [[nodiscard]] ipc::Response draft_reply(std::uint32_t id, const Domain& draft);
 /// What the TPM Manager acknowledged of the hardware PCR.
 [[nodiscard]] ipc::Response host_reply(std::uint32_t id, const tpm::Ack& state);
+/// Errors: limit.
+[[nodiscard]] Result<ipc::Response> host_keys_reply(std::uint32_t id,
+                                                    const tpm::HostIdentity& identity);
 [[nodiscard]] ipc::Response record_reply(std::uint32_t id, const Domain& domain);
 [[nodiscard]] ipc::Response event_reply(std::uint32_t id, const measure::Event& event);
 

@@ -57,7 +57,8 @@ private:
   void images(std::uint32_t id);
   void show_policy(std::uint32_t id);
   void reload_policy(std::uint32_t id);
-  void host(std::uint32_t id);
+  void host(std::uint32_t id, bool keys);
+  void host_keys(std::uint32_t id);
   void cancel(std::uint32_t id, std::uint32_t target);
   /// Answers a refusal itself; gives nothing then.
   [[nodiscard]] std::optional<policy::Decision> allowed(std::uint32_t id, policy::Verb verb);

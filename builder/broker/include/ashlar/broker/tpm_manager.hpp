@@ -15,6 +15,7 @@ namespace ashlar::broker {
 class TpmManager {
 public:
   using Done = tpm::ManagerLink::Done;
+  using IdentityDone = tpm::ManagerLink::IdentityDone;
   virtual ~TpmManager() = default;
 
   /// Is there one? Without one the journal alone keeps the records, and no guest has a vTPM.
@@ -32,6 +33,8 @@ public:
   virtual void revoke(std::uint64_t serial, Done done) = 0;
   /// What the hardware PCR holds.
   virtual void query(Done done) = 0;
+  /// Which TPM it is, and what it measured.
+  virtual void identify(IdentityDone done) = 0;
 };
 
 /// No manager: records and revocations need nobody else, all else is refused (unsupported).

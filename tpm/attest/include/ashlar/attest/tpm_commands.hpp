@@ -30,6 +30,10 @@ using Exchange = std::function<Result<Bytes>(std::span<const std::byte> command)
 [[nodiscard]] Result<Bytes> run(const Exchange& exchange, std::uint16_t tag, std::uint32_t code,
                                 std::span<const std::byte> body, const std::string& doing);
 
+/// Is this the answer of a TPM 2.0? A TPM 1.2 knows none of these commands, and gives no evidence.
+/// Errors: unsupported, with what to do.
+[[nodiscard]] Status require_tpm20(std::span<const std::byte> answer);
+
 /// A key loaded in the TPM.
 struct AttestationKey {
   std::uint32_t handle = 0;
