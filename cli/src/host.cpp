@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <optional>
 #include <utility>
 
@@ -151,12 +152,19 @@ Outcome<std::string> host(const Arguments& arguments, Session& session) {
   request.verb.host.keys = true;
   std::optional<ashlar_v1_HostState> state;
   std::optional<ashlar_v1_HostKeys> message;
-  TRY(session.call(request, [&](const ipc::Response& part) {
+  const auto called = session.call(request, [&](const ipc::Response& part) {
     if (part.which_part == ashlar_v1_Response_host_state_tag)
       state = part.part.host_state;
     if (part.which_part == ashlar_v1_Response_host_keys_tag)
       message = part.part.host_keys;
-  }));
+  });
+  // The state comes first, and is worth showing where a TPM does not give its keys.
+  if (!called && (!state || !arguments.export_directory.empty()))
+    return std::unexpected(called.error());
+  if (!called)
+    std::fputs(
+        fmt::format("warning: the TPM's keys are not shown: {}\n", called.error().message).c_str(),
+        stderr);
   // A builder of before there were keys sends none.
   if (!state || (!message && !arguments.export_directory.empty()))
     return std::unexpected(

@@ -66,16 +66,17 @@ void check_declarations(const Model& model, Findings& findings) {
                           signature::max_revoked_certificates));
 }
 
-/// Who wants such an initrd in leaves its signature out.
-void check_denied_initrds(const Model& model, const Rule& rule, Findings& findings) {
-  if (rule.allow || !rule.guest || !rule.guest->initrds)
+/// Who wants such an image in leaves its signature out: one that comes with the request is not
+/// sent, one inside a kernel is cut off.
+void check_denied(const Model& model, const std::optional<Choice>& images, Findings& findings) {
+  if (!images)
     return;
-  for (const Word& word : rule.guest->initrds->words)
+  for (const Word& word : images->words)
     if (const Image* image = model.image(word.text); image != nullptr && image->known_by_signer())
       add_error(findings, word.where,
-                fmt::format("image \"{}\" is known by a signature that comes with the request, and "
-                            "would be let in without it: revoke it by \"sha256\", or leave it out "
-                            "of the allow rules",
+                fmt::format("image \"{}\" is known by who has signed it, and would be let in "
+                            "without the signature: revoke it by \"sha256\", or leave it out of "
+                            "the allow rules",
                             word.text));
 }
 
@@ -87,7 +88,8 @@ void check_denied_uploads(const Model& model, const Rule& rule, Findings& findin
     if (const Image* image = model.image(word.text); image != nullptr && image->known_by_signer())
       add_error(findings, word.where,
                 fmt::format("image \"{}\" is known by who has signed it, which nobody has seen "
-                            "before the upload: deny \"create\" instead",
+                            "before the upload: revoke it by \"sha256\", or leave it out of the "
+                            "allow rules",
                             word.text));
 }
 
@@ -125,7 +127,10 @@ void check_rule(const Model& model, const Rule& rule, Findings& findings) {
   if (rule.upload)
     check_images(model, rule.upload->images, "images", std::nullopt, findings);
   check_denied_uploads(model, rule, findings);
-  check_denied_initrds(model, rule, findings);
+  if (!rule.allow && rule.guest) {
+    check_denied(model, rule.guest->kernels, findings);
+    check_denied(model, rule.guest->initrds, findings);
+  }
 }
 
 } // namespace

@@ -120,6 +120,12 @@ Result<measure::Sha256> stated_digest(CMS_SignerInfo* signer, const std::string&
   if (CMS_SignerInfo_verify(signer) != 1)
     return failure(ErrorCode::integrity, doing, "the signature is wrong (" + last_reason() + ")");
   constexpr int only_one = -3; // of the attribute, with one value
+  // What is signed says what it is; the type beside it, which parse() has seen, nobody signs.
+  const auto* const type = static_cast<const ASN1_OBJECT*>(CMS_signed_get0_data_by_OBJ(
+      signer, OBJ_nid2obj(NID_pkcs9_contentType), only_one, V_ASN1_OBJECT));
+  if (type == nullptr || OBJ_obj2nid(type) != NID_pkcs7_data)
+    return failure(ErrorCode::unsupported, doing,
+                   "it was made for content of another type than plain data");
   const auto* const stated = static_cast<const ASN1_OCTET_STRING*>(CMS_signed_get0_data_by_OBJ(
       signer, OBJ_nid2obj(NID_pkcs9_messageDigest), only_one, V_ASN1_OCTET_STRING));
   measure::Sha256 digest{};

@@ -84,7 +84,7 @@ def test_killed_while_inspecting(machine):
     status, output = machine.toolstack.run(
         steps.create_command("late", kernel="payload-xz"), 120)
     assert status == 4, (status, output)
-    machine.dom0.wait_for("! pidof ashlar-inspector")
+    machine.dom0.wait_for("! pidof ashlar-inspector", 120)  # it ends by itself
     steps.await_successor(machine, old)
     steps.create(machine, "late", kernel="payload-xz")
     note_serial(machine, "late")

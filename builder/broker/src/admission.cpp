@@ -171,6 +171,13 @@ policy::Decision decide_create(const policy::Policy& policy, const GuestRequest&
   return policy.decide(question);
 }
 
+Status check_somebody_may_sign(const policy::Policy& policy, const GuestRequest& request) {
+  if (!policy.signers().names.empty() || !brings_unverified(policy, request))
+    return {};
+  return failure(ErrorCode::denied, "taking the signatures of the request",
+                 "the policy has no certificate, so that none of them can count: leave them out");
+}
+
 bool brings_unverified(const policy::Policy& policy, const GuestRequest& request) {
   const auto unverified = [&](const UsedImage& image) { return image.unverified(policy.digest()); };
   return unverified(request.kernel) || std::ranges::any_of(request.initrds, unverified);

@@ -45,9 +45,14 @@ std::vector<UsedImage*> brought_unverified(Domain& draft, const std::string& pol
 } // namespace
 
 Result<Builds::Id> Builds::submit(Domain draft, Stage stage, Done done, OpenDecision decision) {
-  if (builds_.size() >= max_queued_builds)
+  const auto dry = [](const auto& entry) { return entry.second.decision.only_allowed != nullptr; };
+  const auto dry_runs = static_cast<std::size_t>(std::ranges::count_if(builds_, dry));
+  const bool full = decision.only_allowed ? dry_runs >= max_dry_runs
+                                          : builds_.size() - dry_runs >= max_queued_builds;
+  if (full)
     return failure(ErrorCode::busy, "queueing the build",
-                   fmt::format("{} builds wait already: try again later", builds_.size()));
+                   fmt::format("{} of its kind wait already: try again later",
+                               decision.only_allowed ? dry_runs : builds_.size() - dry_runs));
   const Id id = next_id_++;
   // A vTPM's guest is under way: were it to wait for its turn, two guests could wait for ever.
   const bool first = draft.vtpm_of != 0;

@@ -53,6 +53,8 @@ void Session::create(std::uint32_t id, const ashlar_v1_Create& create) {
     missing = resolve(*request, *requester);
   if (const Status within = check_limits(*request); !within)
     return finish(id, within);
+  if (const Status useful = check_somebody_may_sign(*policy, *request); !useful)
+    return finish(id, useful);
   const policy::Decision decision = decide_create(*policy, *request);
   if (!decision.allowed && !decision.unverified)
     return refuse(id, request->configuration.name, decision);

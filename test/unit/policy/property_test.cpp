@@ -33,7 +33,8 @@ const std::vector<std::string> requester_names = {"r0", "r1", "r2"}; // uid 0, 1
 // sha256 of bytes 0, 1, 2; s0 and s1: those that certificate c0 or c1 has signed
 const std::vector<std::string> kernel_names = {"k0", "k1", "k2", "s0", "s1"};
 const std::vector<std::string> initrd_names = {"i0", "i1", "i2", "t0", "t1"};
-// A deny rule cannot know an initrd by its signer.
+// A deny rule cannot know an image by its signer.
+const std::vector<std::string> deniable_kernels = {"k0", "k1", "k2"};
 const std::vector<std::string> deniable_initrds = {"i0", "i1", "i2"};
 const std::vector<std::string> vtpm_uses = {"", "forbidden", "allowed", "required"};
 const std::vector<std::string> vtpm_versions = {"1.2", "2.0"};
@@ -69,7 +70,7 @@ TestRule random_rule(Dice& dice) {
                 .requesters = dice.some_or_any(requester_names),
                 .verbs = {"create"},
                 .names = dice.some_or_any(globs),
-                .kernels = dice.some_or_any(kernel_names),
+                .kernels = dice.some_or_any(allow ? kernel_names : deniable_kernels),
                 .initrds = dice.some_or_any(allow ? initrd_names : deniable_initrds),
                 .parameters = dice.some_or_any(globs),
                 .max_vcpus = {},

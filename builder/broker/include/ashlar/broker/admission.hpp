@@ -38,6 +38,11 @@ struct GuestRequest {
 /// refused even where no rule asks for it.
 [[nodiscard]] bool brings_unverified(const policy::Policy& policy, const GuestRequest& request);
 
+/// Whether looking at the request's signatures can lead to anything: no policy without certificates
+/// has a process parse what a requester sends. Errors: denied.
+[[nodiscard]] Status check_somebody_may_sign(const policy::Policy& policy,
+                                             const GuestRequest& request);
+
 /// What is left to decide of a request whose answer depends on signatures, or that brings some.
 [[nodiscard]] OpenDecision open_decision(std::shared_ptr<const policy::Policy> policy,
                                          std::function<void(const policy::Decision&)> refused);

@@ -51,6 +51,8 @@ inline constexpr std::chrono::seconds tpm_manager_start_time{180};
 // Builds.
 inline constexpr std::size_t max_running_builds = 2;
 inline constexpr std::size_t max_queued_builds = 64;
+inline constexpr std::size_t max_dry_runs =
+    4; // that verify signatures; they take no builds' places
 inline constexpr std::chrono::seconds inspect_time{120};
 inline constexpr std::chrono::seconds construct_time{300};
 /// A guest that asks for a restart sooner than this after its start is destroyed: it would only
