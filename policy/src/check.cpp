@@ -66,31 +66,31 @@ void check_declarations(const Model& model, Findings& findings) {
                           signature::max_revoked_certificates));
 }
 
-/// Who wants such an image in leaves its signature out: one that comes with the request is not
-/// sent, one inside a kernel is cut off.
-void check_denied(const Model& model, const std::optional<Choice>& images, Findings& findings) {
+/// A deny rule cannot know an image by its signer; `why` says so.
+void check_denied(const Model& model, const std::optional<Choice>& images, std::string_view why,
+                  Findings& findings) {
   if (!images)
     return;
   for (const Word& word : images->words)
     if (const Image* image = model.image(word.text); image != nullptr && image->known_by_signer())
       add_error(findings, word.where,
-                fmt::format("image \"{}\" is known by who has signed it, and would be let in "
-                            "without the signature: revoke it by \"sha256\", or leave it out of "
-                            "the allow rules",
-                            word.text));
+                fmt::format("image \"{}\" is known by who has signed it, {}: revoke it by "
+                            "\"sha256\", or leave it out of the allow rules",
+                            word.text, why));
 }
 
-/// Whether such an image may be denied is known only when its bytes are there.
-void check_denied_uploads(const Model& model, const Rule& rule, Findings& findings) {
-  if (rule.allow || !rule.upload || !rule.upload->images)
+/// Who wants such an image in leaves its signature out: one that comes with the request is not
+/// sent, one inside a kernel is cut off. An upload is asked for before its bytes are there.
+void check_denied(const Model& model, const Rule& rule, Findings& findings) {
+  constexpr std::string_view left_out = "and would be let in without the signature";
+  if (rule.allow)
     return;
-  for (const Word& word : rule.upload->images->words)
-    if (const Image* image = model.image(word.text); image != nullptr && image->known_by_signer())
-      add_error(findings, word.where,
-                fmt::format("image \"{}\" is known by who has signed it, which nobody has seen "
-                            "before the upload: revoke it by \"sha256\", or leave it out of the "
-                            "allow rules",
-                            word.text));
+  if (rule.upload)
+    check_denied(model, rule.upload->images, "which nobody has seen before the upload", findings);
+  if (!rule.guest)
+    return;
+  check_denied(model, rule.guest->kernels, left_out, findings);
+  check_denied(model, rule.guest->initrds, left_out, findings);
 }
 
 void check_images(const Model& model, const std::optional<Choice>& choice, std::string_view key,
@@ -126,11 +126,7 @@ void check_rule(const Model& model, const Rule& rule, Findings& findings) {
   }
   if (rule.upload)
     check_images(model, rule.upload->images, "images", std::nullopt, findings);
-  check_denied_uploads(model, rule, findings);
-  if (!rule.allow && rule.guest) {
-    check_denied(model, rule.guest->kernels, findings);
-    check_denied(model, rule.guest->initrds, findings);
-  }
+  check_denied(model, rule, findings);
 }
 
 } // namespace

@@ -240,9 +240,9 @@ TEST_CASE("authenticode: a unified kernel image's signature is verified, and wha
   REQUIRE(bare);
   CHECK(bare->unified);
   CHECK(bare->trust == std::vector{Trust::none});
-  const auto stub = check_image(pe_image(), anchors);
-  REQUIRE(stub);
-  CHECK_FALSE(stub->unified);
+  const auto plain = check_image(pe_image(), anchors);
+  REQUIRE(plain);
+  CHECK_FALSE(plain->unified);
 }
 
 TEST_CASE("authenticode: a unified kernel image with a changed section is signed by nobody") {

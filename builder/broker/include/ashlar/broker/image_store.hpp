@@ -29,8 +29,9 @@ struct VerifiedSigners {
   std::vector<std::string> names;
 };
 
-/// A file of the builder domain as it was when its bytes were read: none of these can stay while
-/// the bytes change, but by who could as well replace the builder.
+/// A file of the builder domain as it was when its bytes were read. Two of these are equal for one
+/// file that nobody has written to since, or only within the tick of the clock in which it was read:
+/// what is loaded is what was measured in any case, and a change so close is taken up later.
 struct FileVersion {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
