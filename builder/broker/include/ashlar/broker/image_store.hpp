@@ -30,8 +30,8 @@ struct VerifiedSigners {
 };
 
 /// A file of the builder domain as it was when its bytes were read. Two of these are equal for one
-/// file that nobody has written to since, or only within the tick of the clock in which it was read:
-/// what is loaded is what was measured in any case, and a change so close is taken up later.
+/// file that nobody has written to since, but within the tick of the clock in which it was read.
+/// What is loaded is what was measured in any case; a change so close is taken up later.
 struct FileVersion {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
