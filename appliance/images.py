@@ -25,8 +25,8 @@ TPM12_PROGRAMS = {
     "trousers": ("tcsd",),
     "tpm-tools": ("tpm_version", "tpm_selftest", "tpm_createek", "tpm_getpubek", "tpm_setpresence",
                   "tpm_clear")}
-TPM2_TOOLS = ("selftest", "getrandom", "pcrread", "createek", "createak", "quote", "checkquote",
-              "createpolicy", "createprimary", "create", "unseal", "nvdefine", "nvwrite", "nvread",
+TPM2_TOOLS = ("selftest", "gettestresult", "getrandom", "pcrread", "createek", "createak", "quote",
+              "checkquote", "createpolicy", "createprimary", "create", "unseal", "nvdefine", "nvwrite", "nvread",
               "pcrreset", "pcrallocate", "clear", "pcrextend")
 # tpm2-tools opens it with dlopen: ldd does not list it.
 TPM2_DEVICE = Path("/usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0")
