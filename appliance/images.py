@@ -177,7 +177,7 @@ def _add_debug(archive, recipe):
     contents.add_program(archive, contents.XEN_PROGRAMS / "xenconsole")
     for name in DEBUG_PROGRAMS:
         contents.add_program(archive, f"/usr/bin/{name}")
-    for name in ("cli/ashlar", "test/system/client/ashlar-rogue"):
+    for name in ("cli/ashlar", "test/system/client/ashlar-rogue", "test/system/client/ashlar-machine-state"):
         if (recipe.build / name).exists():
             contents.add_program(archive, recipe.build / name, f"/usr/bin/{Path(name).name}")
     for program in recipe.programs:

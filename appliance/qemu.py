@@ -22,7 +22,7 @@ MEMORY_MIB = 3072
 CPUS = 1
 # The hypervisor needs the first two for PVH guests. With the others Linux has random numbers from its first
 # moment on, and does not spend a second of the machine's time on making some from the noise of its clock.
-CPU = "qemu64,+svm,+npt,+rdrand,+rdseed"
+CPU = "qemu64,+svm,+npt,+rdrand,+rdseed,+invtsc,x-force-features=on"
 # For benchmarks alone, being slower: an instruction takes 2^0 ns of the machine's time, whose clock then
 # repeats from run to run; what is idle waits in real time.
 COUNTED = "shift=0,sleep=on"

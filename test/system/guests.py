@@ -8,7 +8,6 @@ import time
 BUILD_SECONDS = 180  # limits for a machine that others load; a few seconds are usual
 BOOT_SECONDS = 300
 TAIL_BYTES = 65536
-GONE = 7  # exit status of a look at the console of a guest that is not there
 MISSING_LOOKS = 20
 
 
@@ -53,19 +52,21 @@ def await_console(machine, name, text, times=1):
 
     Fails as soon as the guest is gone; while it reboots it may be missing for a moment.
     """
-    tail = f"ashlar console {name} --tail {TAIL_BYTES}"
-    look = (f"(out=$({tail} 2>&1) || exit {GONE}; "
-            f"[ $(echo \"$out\" | grep -c {shlex.quote(text)}) -ge {times} ])")
+    # One command that follows: to ask again and again would take the emulated processor from the guest.
+    look = (f"ashlar console {name} >/tmp/seen 2>/dev/null </dev/null & follower=$!\n"
+            f"seen() {{ [ $(grep -c {shlex.quote(text)} /tmp/seen) -ge {times} ]; }}\n"
+            "until seen; do sleep 1; kill -0 $follower 2>/dev/null || break; done\n"
+            "kill $follower 2>/dev/null; seen")
     end = time.monotonic() + BOOT_SECONDS
     missing = 0
     while time.monotonic() < end:
-        status, _ = machine.toolstack.run(look, 60)
+        status, _ = machine.toolstack.run(look, BOOT_SECONDS)
         if status == 0:
-            return machine.toolstack.check(tail, 60)
-        missing = missing + 1 if status == GONE else 0
+            return machine.toolstack.check(f"ashlar console {name} --tail {TAIL_BYTES}", 60)
+        missing += 1
         assert missing < MISSING_LOOKS, f"guest {name} is gone before its console said {text!r}"
         time.sleep(0.5)
-    raise AssertionError(f"guest {name} does not say {text!r}: {machine.toolstack.run(tail, 60)[1]}")
+    raise AssertionError(f"guest {name} does not say {text!r}")
 
 
 def await_ready(machine, name):

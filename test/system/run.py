@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs the system tests: each file test_*.py boots a machine, and each function test_* in it is a test.
+"""Runs the system tests: each function test_* of a file test_*.py is a test, on a machine that the file describes.
 
 A test takes the machine and raises when something is wrong; the first line of its docstring is its name.
-A file may set BOOT, the options of fixture.boot(). After each test the harness
+A file may set BOOT, the options of fixture.boot(); files with the same share a machine. After each test the harness
 compares the machine with how it was before: domains, xenstore, the builder and its children.
 Whatever a test leaves behind fails that test, unless its attribute `changes_state` is set.
 """
@@ -16,6 +16,7 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Callable, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -26,6 +27,14 @@ from appliance import qemu  # noqa: E402
 from shell import ShellError  # noqa: E402
 
 EXIT_SKIPPED = 77  # Meson's
+
+
+class Test(NamedTuple):
+    """A test: its file's name without the suffix, its function's name, and the function."""
+
+    group: str
+    name: str
+    function: Callable
 
 
 class Runner:
@@ -41,28 +50,29 @@ class Runner:
         self.failed = 0
         self.skipped = 0
 
-    def run_file(self, path):
-        """Runs the tests of one file, on as few boots as possible."""
-        module = load(path)
-        tests = [(name, function) for name, function in vars(module).items()
-                 if name.startswith("test_") and callable(function)
-                 and self._only in f"{path.stem}.{name}"]
-        options = getattr(module, "BOOT", {})
-        while tests and not self._skip_late(path.stem, tests):
-            print(f"{path.stem}: booting", flush=True)
+    def run_files(self, paths):
+        """Runs the tests of files that take the same machine, on as few boots as possible."""
+        modules = {path.stem: load(path) for path in paths}
+        tests = [Test(group, name, function) for group, module in modules.items()
+                 for name, function in vars(module).items()
+                 if name.startswith("test_") and callable(function) and self._only in f"{group}.{name}"]
+        options = boot_options(modules[paths[0].stem])
+        while tests and not self._skip_late(tests):
+            print(f"{tests[0].group}: booting", flush=True)
             try:
-                with fixture.boot(self._images, path.stem, **options) as machine:
-                    self._run_on(machine, path.stem, tests)
+                with fixture.boot(self._images, paths[0].stem, **options) as machine:
+                    self._run_on(machine, tests)
             except ShellError as error:
                 # Without a machine the first test that is left has no chance; try the next anew.
                 if tests:
-                    self._report(path.stem, *tests.pop(0), 0, str(error))
+                    self._report(tests.pop(0), 0, str(error))
 
-    def _run_on(self, machine, group, tests):
+    def _run_on(self, machine, tests):
         """Runs tests, and takes them off the list, until one leaves a machine that is of no more use."""
         before = fixture.state(machine)
-        while tests and not self._skip_late(group, tests):
-            name, function = tests.pop(0)
+        while tests and not self._skip_late(tests):
+            test = tests.pop(0)
+            function = test.function
             started = time.monotonic()
             problem = attempt(function, machine)
             usable = machine.alive()
@@ -80,25 +90,25 @@ class Runner:
                     before = after
             elif not getattr(function, "ends_machine", False):
                 problem = problem or "the machine stopped"
-            self._report(group, name, function, time.monotonic() - started, problem, machine)
+            self._report(test, time.monotonic() - started, problem, machine)
             if not usable or getattr(function, "ends_machine", False):
                 return
 
-    def _skip_late(self, group, tests):
+    def _skip_late(self, tests):
         """Takes all tests off the list, and says so, once the time for all of them is over."""
         if self._end is None or time.monotonic() < self._end:
             return False
         with self._lock:
-            for name, _ in tests:
-                print(f"skip {group}.{name}: the {self._minutes} min for the system tests are over", flush=True)
+            for test in tests:
+                print(f"skip {test.group}.{test.name}: the {self._minutes} min for the system tests are over", flush=True)
             self.skipped += len(tests)
         tests.clear()
         return True
 
-    def _report(self, group, name, function, seconds, problem, machine=None):
-        title = (function.__doc__ or name).splitlines()[0].rstrip(".")
+    def _report(self, test, seconds, problem, machine=None):
+        title = (test.function.__doc__ or test.name).splitlines()[0].rstrip(".")
         verdict = "FAIL" if problem else "ok"
-        lines = [f"{verdict:4} {group}: {title} ({seconds:.1f} s)"]
+        lines = [f"{verdict:4} {test.group}: {title} ({seconds:.1f} s)"]
         if problem:
             lines += [f"     {line}" for line in problem.splitlines()]
             if machine:
@@ -130,13 +140,31 @@ def load(path):
 
 
 # They take minutes each: begun last, one of them would run alone at the end.
-LONGEST = ("test_vtpm", "test_vtpm_state", "test_tpm_manager", "test_restart", "test_faults")
+LONGEST = ("test_vtpm", "test_vtpm_state", "test_builder", "test_tpm_manager", "test_restart", "test_faults")
 
 
 def starting_order(path):
     """The place of a file: the longest ones first, then by name."""
     place = LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST)
     return place, path.name
+
+
+def boot_options(module):
+    """The machine that a test file wants."""
+    return getattr(module, "BOOT", {})
+
+
+def by_machine(paths):
+    """The files in lists: those that want the same machine are in one."""
+    lists = []
+    for path in sorted(paths, key=starting_order):
+        options = boot_options(load(path))
+        same = next((files for wanted, files in lists if wanted == options), None)
+        if same is None:
+            lists.append((options, [path]))
+        else:
+            same.append(path)
+    return [paths for _, paths in lists]
 
 
 def main():
@@ -156,7 +184,7 @@ def main():
     runner = Runner(fixture.Images(options.build.resolve()), options.only, options.minutes)
     with ThreadPoolExecutor(max_workers=options.machines) as machines:
         # list(): an exception of the harness itself must come out here.
-        list(machines.map(runner.run_file, sorted(HERE.glob("test_*.py"), key=starting_order)))
+        list(machines.map(runner.run_files, by_machine(HERE.glob("test_*.py"))))
     skipped = f", {runner.skipped} skipped" if runner.skipped else ""
     print(f"{runner.passed} passed, {runner.failed} failed{skipped}", flush=True)
     return 0 if runner.passed and not runner.failed else 1

@@ -53,7 +53,7 @@ def serial(machine, name):
 
 def free_mib(machine):
     """Xen's free memory."""
-    return int(machine.dom0.check("xl info | sed -n 's/^free_memory *: //p'"))
+    return int(machine.dom0.check("ashlar-machine-state free"))
 
 
 def await_free_mib(machine, wanted, slack=1):

@@ -3,8 +3,6 @@
 
 import guests
 
-BOOT = {"kernels": ("pv",)}
-
 
 def xl_state(machine, name):
     """The flags that `xl list` shows for a domain, in the order "rbpscd"."""
