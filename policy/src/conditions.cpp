@@ -43,15 +43,6 @@ bool any_glob_fits(const Choice& choice, std::string_view text) {
          });
 }
 
-/// Is the digest one of those of the named images?
-bool digest_among(const Model& model, const Choice& choice, const measure::Sha256& digest) {
-  return choice.any || std::ranges::any_of(choice.words, [&](const Word& word) {
-           const Image* image = model.image(word.text);
-           return image != nullptr &&
-                  std::ranges::find(image->sha256, digest) != image->sha256.end();
-         });
-}
-
 bool known_by_signer(const Model& model, const Word& word) {
   const Image* image = model.image(word.text);
   return image != nullptr && image->known_by_signer();
@@ -244,6 +235,14 @@ void check_upload(const Model& model, const UploadConditions& wanted, const Uplo
 }
 
 } // namespace
+
+bool digest_among(const Model& model, const Choice& choice, const measure::Sha256& digest) {
+  return choice.any || std::ranges::any_of(choice.words, [&](const Word& word) {
+           const Image* image = model.image(word.text);
+           return image != nullptr &&
+                  std::ranges::find(image->sha256, digest) != image->sha256.end();
+         });
+}
 
 std::optional<std::vector<std::string_view>> split_command_line(std::string_view command_line) {
   std::vector<std::string_view> parameters;

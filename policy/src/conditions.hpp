@@ -26,6 +26,10 @@ struct Match {
 [[nodiscard]] Match evaluate(const Model& model, const Rule& rule, std::string_view requester,
                              const Request& request);
 
+/// Is the digest one of those of the named images?
+[[nodiscard]] bool digest_among(const Model& model, const Choice& choice,
+                                const measure::Sha256& digest);
+
 /// The space-separated parameters of a kernel command line. Nothing, if the guest's kernel could
 /// split it at other places than this function: quotes, and bytes outside printable ASCII (Linux
 /// takes tabs, line ends and 0xA0 for spaces).

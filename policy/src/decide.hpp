@@ -12,4 +12,8 @@ namespace ashlar::policy {
 /// nothing of others.
 [[nodiscard]] bool may_see(const Model& model, std::string_view requester, std::string_view owner);
 
+/// See Policy::approves_kernel.
+[[nodiscard]] bool approves_kernel(const Model& model, const Peer& peer,
+                                   const measure::Sha256& sha256);
+
 } // namespace ashlar::policy

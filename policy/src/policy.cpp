@@ -130,6 +130,10 @@ Decision Policy::decide(const Request& request) const {
   return policy::decide(impl_->model, request);
 }
 
+bool Policy::approves_kernel(const Peer& peer, const measure::Sha256& sha256) const {
+  return policy::approves_kernel(impl_->model, peer, sha256);
+}
+
 std::optional<std::string> Policy::requester_name(const Peer& peer) const {
   const Requester* requester = impl_->model.requester_of(peer);
   return requester == nullptr ? std::nullopt : std::optional(requester->name);

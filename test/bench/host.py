@@ -94,6 +94,7 @@ def run(build, short):
         if not short:
             rows += bench.sizes()
         rows += bench.many_guests(MANY)
+        rows += bench.unprepared()
     return rows
 
 
@@ -121,8 +122,8 @@ class Bench:
         self._variants = 0
         self._dom0.check(f"mount -t cgroup2 none {GROUPS} && "
                          f"echo '+memory +cpu' >{GROUPS}/cgroup.subtree_control && "
-                         f"mkdir {GROUPS}/ashlar {GROUPS}/xl && "
-                         f"echo $(pidof ashlar-builder) >{GROUPS}/ashlar/cgroup.procs")
+                         f"mkdir {GROUPS}/ashlar {GROUPS}/xl")
+        self._watch_builder()
         for shell in (self._dom0, self._toolstack):
             shell.check(f"mkdir {COPIES} && mount -t tmpfs none {COPIES}")
         # What xen-init-dom0 writes, and xl looks for.
@@ -145,6 +146,19 @@ class Bench:
                              "xl create -p"))
             say(f"  xl {peer:.2f} s; first {first:.2f}, repeated {repeated:.2f}, "
                 f"uploaded {uploaded:.2f} s")
+        return rows
+
+    def unprepared(self):
+        """The first build by a builder that inspects a kernel only then; the last of the measurements."""
+        old = self._dom0.check("pidof ashlar-builder").strip()
+        self._dom0.check(f"sed -i '1i inspect_ahead = false' /etc/ashlar/builder.toml && kill {old}")
+        self._dom0.wait_for(f"pidof ashlar-builder | grep -v '^{old}$' && ashlar list", COMMAND_SECONDS)
+        self._watch_builder()
+        rows = []
+        for name in COMPRESSIONS:
+            say(f"building a pv guest from {name}, inspected by its build")
+            guest = Guest("pv", name)
+            rows.append((f"unprepared_build/pv/{name}", "s", self._ashlar(guest)[0], self._xl(guest), "xl create -p"))
         return rows
 
     def sizes(self):
@@ -193,6 +207,9 @@ class Bench:
         many = min(seconds[-3:])
         return [(f"scale_{count}", "s", many, few, "the first ones")]
 
+    def _watch_builder(self):
+        self._dom0.check(f"echo $(pidof ashlar-builder) >{GROUPS}/ashlar/cgroup.procs")
+
     def _xl(self, guest, group=f"{GROUPS}/xl"):
         config = XL_CONFIG.format(type=guest.type, kernel=f"/bench/{guest.kernel}",
                                   initrd=f"/bench/{guest.initrd}", memory=guest.memory_mib)
@@ -205,6 +222,7 @@ class Bench:
         """The first build of images that the builder holds and has not built from, and the fastest after it."""
         kernel_name = self._upload(self._dom0, guest.kernel)
         initrd = self._upload(self._dom0, guest.initrd)
+        self._dom0.check("while pidof ashlar-inspector; do sleep 0.2; done", COMMAND_SECONDS)
         command = (f"ashlar-stopwatch {GROUPS}/ashlar ashlar create --name own --type {guest.type} "
                    f"--kernel {kernel_name} --initrd {initrd} --cmdline console=hvc0 "
                    f"--memory {guest.memory_mib} --paused")

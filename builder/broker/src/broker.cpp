@@ -22,12 +22,13 @@ Broker::Broker(EventLoop& loop, const Settings& settings, Outside outside, FdSto
       policy_(settings.policy_directory, settings.run_directory + "/releases"),
       images_(settings.store_bytes),
       domains_(*outside_.hypervisor, *outside_.store, journal_, *outside_.manager),
-      builds_(*outside_.workshop, domains_, journal_, *outside_.manager, builder_version,
-              next_serial),
-      services_{loop_,           settings,         *outside_.hypervisor,
-                *outside_.store, journal_,         policy_,
-                images_,         fd_store_,        domains_,
-                builds_,         *outside_.manager},
+      inspections_(*outside_.workshop, images_),
+      builds_(*outside_.workshop, inspections_, domains_, journal_, *outside_.manager,
+              builder_version, next_serial),
+      services_{loop_,           settings,  *outside_.hypervisor,
+                *outside_.store, journal_,  policy_,
+                images_,         fd_store_, domains_,
+                inspections_,    builds_,   *outside_.manager},
       lifecycle_(services_), vtpms_(services_), sessions_(services_) {
   builds_.set_vtpms(&vtpms_);
   domains_.on_change([this] {

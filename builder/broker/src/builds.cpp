@@ -151,21 +151,16 @@ void Builds::inspect(Id id) {
   if (build.draft.kernel.image->inspected)
     return construct(id);
   build.stage("inspect");
-  Result<std::unique_ptr<Job>> job =
-      workshop_.inspect(*build.draft.kernel.image, [this, id](Result<InspectedKernel> kernel) {
-        inspected(id, std::move(kernel));
-      });
+  Result<std::unique_ptr<Job>> job = inspections_.inspect(
+      build.draft.kernel.image, [this, id](const Status& outcome) { inspected(id, outcome); });
   if (!job)
     return fail(id, job.error());
   build.job = std::move(*job);
 }
 
-void Builds::inspected(Id id, Result<InspectedKernel> kernel) {
-  if (!kernel)
-    return fail(id, std::move(kernel).error());
-  Image& image = *builds_.at(id).draft.kernel.image;
-  if (!image.inspected)
-    image.inspected = std::move(*kernel);
+void Builds::inspected(Id id, const Status& outcome) {
+  if (!outcome)
+    return fail(id, outcome.error());
   construct(id);
 }
 

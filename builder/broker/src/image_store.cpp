@@ -105,17 +105,29 @@ std::uint64_t ImageStore::used_bytes(const std::string& requester) const {
   return used;
 }
 
-bool ImageStore::drop_one(const std::string* requester) {
+std::map<measure::Sha256, ImageHandle>::iterator
+ImageStore::least_used(const std::string* requester, bool unpacked) {
   auto oldest = images_.end();
   for (auto i = images_.begin(); i != images_.end(); ++i) {
     const Image& image = *i->second;
-    if (i->second.use_count() > 1)
+    if (i->second.use_count() > 1 || (unpacked && !(image.inspected && image.inspected->plain)))
       continue;
+    if (unpacked && requester && image.holders.size() > 1)
+      continue; // the others have their builds quicker for it
     if (requester && !image.holders.contains(*requester))
       continue;
     if (oldest == images_.end() || image.last_use < oldest->second->last_use)
       oldest = i;
   }
+  return oldest;
+}
+
+bool ImageStore::drop_one(const std::string* requester) {
+  if (const auto unpacked = least_used(requester, true); unpacked != images_.end()) {
+    unpacked->second->inspected.reset();
+    return true;
+  }
+  const auto oldest = least_used(requester, false);
   if (oldest == images_.end())
     return false;
   if (requester && oldest->second->holders.size() > 1) {

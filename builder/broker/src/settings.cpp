@@ -238,6 +238,7 @@ Result<Settings> parse_settings(std::string_view text, const std::string& path) 
   reader.text("console_log_directory", settings.console_log_directory);
   reader.text("libexec_directory", settings.libexec_directory);
   reader.number("store_mib", store_mib, 16, 1 << 20);
+  reader.boolean("inspect_ahead", settings.inspect_ahead);
   const toml::table* vtpm = reader.table("vtpm");
   TRY(reader.end());
   if (vtpm)

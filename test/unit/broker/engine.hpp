@@ -45,6 +45,7 @@ public:
   Domains domains;
 
 private:
+  Inspections inspections_;
   Builds builds_;
   Services services_;
 

@@ -71,6 +71,29 @@ TEST_CASE("image store: the plain form of a kernel counts too") {
   CHECK(store.reserve("red", 10, std::nullopt));
 }
 
+TEST_CASE("image store: unpacked kernels go before images, and not those that others share") {
+  ImageStore store(100);
+  const auto unpack = [](Image& image) {
+    image.inspected = InspectedKernel{{}, received("plain").file};
+    image.inspected->description.plain_bytes = 40;
+  };
+  const measure::Sha256 old = add(store, "red", std::string(10, 'o'))->digests.sha256;
+  const measure::Sha256 young = add(store, "red", std::string(20, 'k'))->digests.sha256;
+  unpack(*store.find("red", young));
+  CHECK_FALSE(store.overfull());
+  CHECK(store.reserve("red", 60, std::nullopt));
+  REQUIRE(store.find("red", old) != nullptr);
+  REQUIRE(store.find("red", young) != nullptr);
+  CHECK_FALSE(store.find("red", young)->inspected.has_value());
+  // Blue has it as well: red's own image goes first.
+  unpack(*add(store, "blue", std::string(20, 'k')));
+  CHECK(store.reserve("red", 10, 75));
+  CHECK(store.find("blue", young)->inspected.has_value());
+  CHECK(store.find("red", old) == nullptr);
+  store.find("blue", young)->inspected->description.plain_bytes = 90;
+  CHECK(store.overfull());
+}
+
 TEST_CASE("image store: one requester's quota drops no image of another") {
   ImageStore store(1000);
   const measure::Sha256 others = add(store, "blue", std::string(40, 'b'))->digests.sha256;

@@ -74,7 +74,7 @@ std::string open_policy(const std::string& quotas) {
                      geteuid(), quotas);
 }
 
-Scene::Scene(const std::string& policy, std::uint64_t store_bytes) {
+Scene::Scene(const std::string& policy, std::uint64_t store_bytes, bool inspect_ahead) {
   for (const char* part : {"run", "policy", "console"})
     std::filesystem::create_directory(directory.path() + "/" + part);
   settings.policy_directory = directory.path() + "/policy";
@@ -82,6 +82,7 @@ Scene::Scene(const std::string& policy, std::uint64_t store_bytes) {
   settings.socket = directory.path() + "/run/socket";
   settings.console_log_directory = directory.path() + "/console";
   settings.store_bytes = store_bytes;
+  settings.inspect_ahead = inspect_ahead;
   set_policy(policy);
   start();
 }

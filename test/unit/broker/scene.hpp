@@ -46,7 +46,9 @@ public:
 
 class Scene {
 public:
-  explicit Scene(const std::string& policy = open_policy(), std::uint64_t store_bytes = 64u << 20);
+  /// Without `inspect_ahead`, so that inspections are those of builds.
+  explicit Scene(const std::string& policy = open_policy(), std::uint64_t store_bytes = 64u << 20,
+                 bool inspect_ahead = false);
 
   void start();
   /// The builder's process ends (as if killed: nothing is tidied up by the requester) and another

@@ -30,12 +30,14 @@ TEST_CASE("settings: an empty file gives the defaults") {
   REQUIRE(settings);
   CHECK(settings->run_directory == "/run/ashlar");
   CHECK(settings->store_bytes == default_store_bytes);
+  CHECK(settings->inspect_ahead);
 }
 
 TEST_CASE("settings: every key is read") {
   const auto settings = parse_settings(
       "policy_directory = \"/p\"\nboot_manifest = \"/b\"\nrun_directory = \"/r\"\nsocket = \"\"\n"
-      "console_log_directory = \"/c\"\nlibexec_directory = \"/l\"\nstore_mib = 16\n",
+      "console_log_directory = \"/c\"\nlibexec_directory = \"/l\"\nstore_mib = 16\n"
+      "inspect_ahead = false\n",
       "builder.toml");
   REQUIRE(settings);
   CHECK(settings->policy_directory == "/p");
@@ -45,6 +47,7 @@ TEST_CASE("settings: every key is read") {
   CHECK(settings->console_log_directory == "/c");
   CHECK(settings->libexec_directory == "/l");
   CHECK(settings->store_bytes == 16u << 20);
+  CHECK_FALSE(settings->inspect_ahead);
 }
 
 TEST_CASE("settings: mistakes are named with file, line and column") {

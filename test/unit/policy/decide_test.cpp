@@ -206,3 +206,34 @@ TEST_CASE("visibility: own domains always, others' only with sees = \"all\"") {
   CHECK(policy.may_see("blue", "red"));
   CHECK_FALSE(policy.may_see("nobody", "red"));
 }
+
+TEST_CASE("decide: a kernel is approved where a rule lists it and none before it may deny") {
+  const std::string listed = "[[image]]\nname = \"k\"\nkind = \"kernel\"\nsha256 = \"" +
+                             std::string(64, '1') +
+                             "\"\n[[image]]\nname = \"other\"\n"
+                             "kind = \"kernel\"\nsha256 = \"" +
+                             std::string(64, '2') + "\"\n";
+  const std::string tables = "[rule.guest]\ninitrds = []\ncommand_lines = [\"x\"]\n";
+  const auto allow = [&](const std::string& requester, const std::string& kernels) {
+    return rule("allow", "allow", "[\"" + requester + "\"]", "[\"create\"]",
+                tables + "kernels = " + kernels + "\n");
+  };
+  const auto deny = [&](const std::string& condition) {
+    return rule("deny", "deny", "\"any\"", "[\"create\"]", "[rule.guest]\n" + condition + "\n");
+  };
+  ashlar::measure::Sha256 kernel{};
+  kernel.fill(std::byte{0x11});
+  const auto approves = [&](const std::string& text) {
+    return policy_of(two_requesters + listed + text)
+        .approves_kernel(request_from_red(Verb::create).peer, kernel);
+  };
+  CHECK(approves(allow("red", "[\"k\"]")));
+  CHECK(approves(allow("red", "\"any\"")));
+  CHECK_FALSE(approves(allow("red", "[\"other\"]")));
+  CHECK_FALSE(approves(allow("blue", "[\"k\"]")));
+  CHECK(approves(deny("kernels = [\"other\"]") + allow("red", "[\"k\"]")));
+  CHECK_FALSE(approves(deny("names = [\"web-*\"]") + allow("red", "[\"k\"]")));
+  CHECK_FALSE(approves(deny("kernels = [\"k\"]\nnames = [\"web-*\"]") + allow("red", "[\"k\"]")));
+  CHECK_FALSE(approves("[[revoked]]\nsha256 = \"" + std::string(64, '1') + "\"\n" +
+                       allow("red", "[\"k\"]")));
+}

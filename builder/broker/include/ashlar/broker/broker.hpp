@@ -52,6 +52,7 @@ private:
   PolicyHolder policy_;
   ImageStore images_;
   Domains domains_;
+  Inspections inspections_;
   Builds builds_;
   Services services_;
   Lifecycle lifecycle_;

@@ -10,6 +10,7 @@
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/broker/domains.hpp"
+#include "ashlar/broker/inspections.hpp"
 #include "ashlar/broker/workshop.hpp"
 #include "ashlar/policy/policy.hpp"
 
@@ -52,10 +53,10 @@ public:
   using Stage = std::function<void(const char* stage)>;
   using Done = std::function<void(Result<const Domain*>)>; // the pointer is valid during the call
 
-  Builds(Workshop& workshop, Domains& domains, Journal& journal, TpmManager& manager,
-         std::string builder_identity, std::uint64_t next_serial)
-      : workshop_(workshop), domains_(domains), journal_(journal), manager_(manager),
-        identity_(std::move(builder_identity)), next_serial_(next_serial) {}
+  Builds(Workshop& workshop, Inspections& inspections, Domains& domains, Journal& journal,
+         TpmManager& manager, std::string builder_identity, std::uint64_t next_serial)
+      : workshop_(workshop), inspections_(inspections), domains_(domains), journal_(journal),
+        manager_(manager), identity_(std::move(builder_identity)), next_serial_(next_serial) {}
 
   /// Where guests get their vTPMs; to be set before the first build, and to outlive the last.
   void set_vtpms(VtpmProvider* vtpms) { vtpms_ = vtpms; }
@@ -96,7 +97,7 @@ private:
   void refuse(Id id, const policy::Decision& decision);
   void inspect(Id id);
   void construct(Id id);
-  void inspected(Id id, Result<InspectedKernel> kernel);
+  void inspected(Id id, const Status& outcome);
   void constructed(Id id, Result<std::uint32_t> domid);
   [[nodiscard]] Status record(Id id, Build& build);
   void recorded(Id id, const Result<tpm::Ack>& ack);
@@ -108,6 +109,7 @@ private:
   void clean_up(const Domain& draft);
 
   Workshop& workshop_;
+  Inspections& inspections_;
   Domains& domains_;
   Journal& journal_;
   TpmManager& manager_;

@@ -81,9 +81,9 @@ class ImageStore {
 public:
   explicit ImageStore(std::uint64_t budget_bytes) : budget_(budget_bytes) {}
 
-  /// Makes room for `bytes` of `requester`, dropping images that no domain or build uses, least
-  /// recently used first. Errors: limit (above the budget or the requester's quota), busy (all of
-  /// it is in use).
+  /// Makes room for `bytes` of `requester`, dropping what no domain or build uses, least recently
+  /// used first: unpacked kernels, which can be unpacked again, and then images. Errors: limit
+  /// (above the budget or the requester's quota), busy (all of it is in use).
   [[nodiscard]] Result<Reservation> reserve(const std::string& requester, std::uint64_t bytes,
                                             std::optional<std::uint64_t> quota_bytes);
 
@@ -100,6 +100,10 @@ public:
   [[nodiscard]] std::vector<ImageHandle> held_by(const std::string& requester) const;
   [[nodiscard]] std::vector<ImageHandle> all() const;
 
+  /// Is more held, or promised, than the budget allows? What is unpacked is counted once it is
+  /// there.
+  [[nodiscard]] bool overfull() const { return used_bytes() > budget_; }
+
   /// What was dropped since the last call, for the journal and the supervisor's descriptor store.
   [[nodiscard]] std::vector<measure::Sha256> take_dropped() { return std::exchange(dropped_, {}); }
 
@@ -107,9 +111,13 @@ private:
   friend class Reservation;
   [[nodiscard]] std::uint64_t used_bytes() const;
   [[nodiscard]] std::uint64_t used_bytes(const std::string& requester) const;
-  /// Drops the least recently used image that nothing pins; false when there is none. With a
-  /// requester: of the images that it holds; one that others hold too stays for them.
+  /// Drops the unpacked form of the least recently used image that nothing pins and that has one;
+  /// where none has, the image itself; false when there is none. With a requester: of the images
+  /// that it holds; an image that others hold too stays for them.
   bool drop_one(const std::string* requester);
+  /// The least recently used image that nothing pins, of a requester if one is given.
+  [[nodiscard]] std::map<measure::Sha256, ImageHandle>::iterator
+  least_used(const std::string* requester, bool unpacked);
 
   std::uint64_t budget_;
   std::map<std::string, std::uint64_t> reserved_; // by requester

@@ -26,6 +26,7 @@ struct Services {
   ImageStore& images;
   FdStore& fd_store;
   Domains& domains;
+  Inspections& inspections;
   Builds& builds;
   TpmManager& manager;
 };

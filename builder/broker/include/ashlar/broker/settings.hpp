@@ -35,7 +35,8 @@ struct Settings {
   std::string console_log_directory = "/var/log/xen/console";
   std::string libexec_directory = "/usr/libexec/ashlar"; // ashlar-inspector, ashlar-constructor
   std::uint64_t store_bytes = default_store_bytes;       // key: store_mib
-  std::optional<VtpmImages> vtpm;                        // none: no guest can have a vTPM
+  bool inspect_ahead = true; // approved kernels are inspected when they come, not when first built
+  std::optional<VtpmImages> vtpm; // none: no guest can have a vTPM
 };
 
 /// One domain that the builder starts by itself, through the same steps as any other: measured,
