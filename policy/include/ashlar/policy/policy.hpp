@@ -119,9 +119,9 @@ public:
   [[nodiscard]] Decision decide(const Request& request) const;
 
   /// Does a rule let `peer` create guests of the kernel with this digest, however they look
-  /// otherwise, and may no rule before it deny one? Of a kernel that is known by its signer, no: who
-  /// has signed it is not looked at. What is approved so may be inspected before a guest is asked
-  /// for; whether one may be built is for decide() to say.
+  /// otherwise, and may no rule before it deny one? Of a kernel that is known by its signer, no:
+  /// who has signed it is not looked at. What is approved so may be inspected before a guest is
+  /// asked for; whether one may be built is for decide() to say.
   [[nodiscard]] bool approves_kernel(const Peer& peer, const measure::Sha256& sha256) const;
 
   /// The policy's name for a peer, if one of its requesters matches it.
