@@ -25,7 +25,7 @@ _ashlar() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local verbs="create list info measure measurement verify explain destroy pause unpause shutdown reboot console domid image images
     host policy version"
-  local flags="--host --json --timeout --help" verb="" i
+  local flags="--host --json --timeout --help --version" verb="" i
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
     -H | --host | --timeout) ((i++)) ;;

@@ -298,6 +298,8 @@ void add_globals(CLI::App& app, Arguments& into) {
   app.add_option("--timeout", into.timeout_s, "give up when the builder is silent for so long")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 86400));
+  app.set_version_flag("--version", std::string("ashlar ") + ASHLAR_VERSION,
+                       "print this program's version, without asking the builder");
   app.require_subcommand(1);
   app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the policy, 4 no "
              "connection.\nExample: ashlar create --name web --kernel vmlinuz --memory 512");

@@ -22,14 +22,22 @@ ask() {
     return "$status"
 }
 
-wait_for_guest() {
+# Follows a guest's console, and so takes the (emulated) processor from nobody, until a line begins so (an extended regular expression).
+await_line() {
+    ashlar console "$1" >/tmp/followed 2>/tmp/error </dev/null &
+    follower=$!
     tries=0
-    while [ "$tries" -lt 60 ]; do
-        ashlar console "$1" --tail 8000 >/tmp/console 2>/tmp/error
-        grep -q "guest-ready $1" /tmp/console && break
+    until grep -qE "^$2" /tmp/followed || [ "$tries" -ge 120 ]; do
         tries=$((tries + 1))
-        sleep 2
+        sleep 1
+        kill -0 "$follower" 2>/dev/null || break
     done
+    kill "$follower" 2>/dev/null
+}
+
+wait_for_guest() {
+    await_line "$1" "guest-ready $1"
+    ashlar console "$1" --tail 8000 >/tmp/console 2>/tmp/error
     echo "demo-text console.$1 $(base64 </tmp/console | tr -d '\n')"
 }
 
@@ -60,12 +68,9 @@ step "asking guest db to prove what it was built from, with a nonce of this mach
 nonce=$(cat /images/nonce)
 # Without a terminal nothing leaves a console but its end, so timeout(1) does.
 (echo "attest $nonce"; sleep 3) | timeout 3 ashlar console db >/dev/null 2>&1
-tries=0
-while [ "$tries" -lt 60 ]; do
-    ashlar console db --tail 60000 2>/tmp/error | grep "^guest-evidence" >/tmp/evidence && break
-    tries=$((tries + 1))
-    sleep 1
-done
+# The log's line comes after the whole of the evidence.
+await_line db "(guest-log|guest-evidence-fails)"
+ashlar console db --tail 60000 2>/tmp/error | grep "^guest-evidence" >/tmp/evidence
 echo "demo-text evidence.db $(base64 </tmp/evidence | tr -d '\n')"
 step "reading what the builder recorded"
 ask list list

@@ -63,7 +63,10 @@ TEST_CASE("arguments: wrong usage asks for exit code 2, as JSON where asked") {
   CHECK(json.text.find("\"kind\":\"usage\"") != std::string::npos);
 }
 
-TEST_CASE("arguments: help is no error and shows an example") {
+TEST_CASE("arguments: help and version are no errors, and help shows an example") {
+  const auto version = std::get<ExitRequest>(parse({"--version"}));
+  CHECK(version.code == 0);
+  CHECK(version.text.starts_with("ashlar 0."));
   const auto help = std::get<ExitRequest>(parse({"create", "--help"}));
   CHECK(help.code == 0);
   CHECK(help.text.find("Example: ashlar create --name web") != std::string::npos);
