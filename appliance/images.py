@@ -64,7 +64,9 @@ initrd = "/boot/ashlar/vtpm-initrd"
 command_line = "{command_line}"
 memory_mib = {memory_mib}
 """
-VTPM_COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=1"
+# What a service domain has no use for: tests of algorithms that it does not call, a network.
+SERVICE_COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=1 cryptomgr.notests ipv6.disable=1"
+VTPM_COMMAND_LINE = SERVICE_COMMAND_LINE
 MANAGER_COMMAND_LINE = VTPM_COMMAND_LINE + " tpm_tis.force=1 tpm_tis.interrupts=0"
 SERVICE_MEMORY_MIB = 128
 
@@ -81,7 +83,7 @@ requester = true
 essential = {essential}
 vtpm_state_store = {vtpm_state_store}
 """
-TOOLSTACK_COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=1"
+TOOLSTACK_COMMAND_LINE = SERVICE_COMMAND_LINE
 
 # Where the programs of the build directory go.
 PROGRAMS = {

@@ -16,7 +16,7 @@ XEN = Path("/boot/xen-4.17-amd64.gz")
 XEN_ARGUMENTS = ("console=com1 com1=115200,8n1 dom0_mem={dom0_mib}M,max:{dom0_mib}M dom0_max_vcpus=1 "
                  "bootscrub=0 noreboot=1 loglvl=warning guest_loglvl=warning")
 DOM0_MEMORY_MIB = 1024
-DOM0_ARGUMENTS = "console=hvc0 quiet loglevel=3"
+DOM0_ARGUMENTS = "console=hvc0 quiet loglevel=3 cryptomgr.notests"
 MEMORY_MIB = 3072
 # With more CPUs, QEMU 7.2 mixes up the states of PVH guests (docs/decisions/0009-the-emulated-machine.md).
 CPUS = 1
