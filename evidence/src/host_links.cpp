@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // From the hardware TPM to the record of this guest.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <string_view>
@@ -78,6 +79,18 @@ Result<std::string> check_pcrs(Chain& chain) {
   return fmt::format("host.pcrs has the quoted values of PCRs 0 to 7 and {}", chain.trust.host_pcr);
 }
 
+// A reference may leave PCRs open: whoever reads the verdict must see which.
+std::string compared(const PcrChoices& firmware) {
+  std::vector<std::uint32_t> named;
+  std::vector<std::uint32_t> open;
+  for (std::uint32_t pcr = 0; pcr < firmware_pcrs; ++pcr)
+    (firmware.contains(pcr) ? named : open).push_back(pcr);
+  std::string text = fmt::format("PCRs {} are as host.pcrs has them", fmt::join(named, ", "));
+  if (!open.empty())
+    text += fmt::format("; it says nothing of {}", fmt::join(open, ", "));
+  return text;
+}
+
 Result<std::string> check_firmware(Chain& chain) {
   if (!chain.host_pcrs_quoted)
     return chain.needs(link::host_pcrs);
@@ -98,7 +111,7 @@ Result<std::string> check_firmware(Chain& chain) {
                                              pcr),
                          to_hex(*choices.begin()), to_hex(value->second));
   }
-  return fmt::format("{} PCRs have their expected values", chain.trust.firmware->size());
+  return compared(*chain.trust.firmware);
 }
 
 Result<Sha256> replay(const std::vector<Sha256>& log) {

@@ -195,6 +195,18 @@ TEST_CASE("verify: refuses a host that booted something else") {
   check_refused(test::verify(golden("web.bundle"), strict), {"firmware"}, "PCR 4 is not what");
 }
 
+TEST_CASE("verify: says which of the firmware's PCRs the reference leaves open") {
+  const auto firmware = [](const Trust& beforehand) {
+    return link_of(test::verify(golden("web.bundle"), beforehand), "firmware").reason;
+  };
+  Trust fewer = trust();
+  CHECK(firmware(fewer) == "PCRs 0, 1, 2, 3, 4, 5, 6, 7 are as host.pcrs has them");
+  fewer.firmware->erase(3);
+  fewer.firmware->erase(7);
+  CHECK(firmware(fewer) ==
+        "PCRs 0, 1, 2, 4, 5, 6 are as host.pcrs has them; it says nothing of 3, 7");
+}
+
 TEST_CASE("verify: refuses a quote over another host PCR") {
   Trust elsewhere = trust();
   elsewhere.host_pcr = 14;
