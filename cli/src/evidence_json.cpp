@@ -84,6 +84,8 @@ Result<Side> of_events(const Json& object, const std::string& file) {
                                    side.events->size() + 1));
     side.events->push_back(*event);
   }
+  if (const auto serial = number_at(object, "serial"))
+    side.whose = fmt::format("record {}", *serial);
   return side;
 }
 
