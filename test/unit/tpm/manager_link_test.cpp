@@ -41,7 +41,8 @@ struct Linked {
     ++connections;
     TransportPair pair = make_transports(directory);
     evidence.emplace(*manager, quoter, [this] { return now; });
-    session = std::make_unique<Session>(*manager, *evidence, std::move(pair.manager));
+    session = std::make_unique<Session>(*manager, *evidence, std::move(pair.manager),
+                                        [this] { return now; });
     return std::move(pair.builder);
   }
   // Both sides until nothing moves any more; a closed session ends.
