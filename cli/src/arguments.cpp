@@ -170,7 +170,8 @@ void add_question(CLI::App* app, Arguments& into, Texts& texts) {
   app->add_option("--as", into.question.requester, "who asks: a requester of the policy")
       ->required();
   app->add_option("--request", into.guest_file,
-                  "the guest as an xl.cfg file; flags take precedence");
+                  "the guest as an xl.cfg file, or as a reference manifest (ashlar measure "
+                  "--manifest); flags take precedence");
   app->add_option("--verb", into.question.verb, "what is asked for (default create)");
   app->add_option("--owner", into.question.owner,
                   "whose domain it is about (default: the requester's own)");

@@ -48,12 +48,7 @@ bool set_digest(measure::Digests& digests, Bank bank, const std::string& hex) {
   const auto bytes = from_hex(hex);
   if (!bytes || bytes->size() != digests.of(bank).size())
     return false;
-  if (bank == Bank::sha1)
-    std::ranges::copy(*bytes, digests.sha1.begin());
-  else if (bank == Bank::sha256)
-    std::ranges::copy(*bytes, digests.sha256.begin());
-  else
-    std::ranges::copy(*bytes, digests.sha384.begin());
+  std::ranges::copy(*bytes, digests.of(bank).begin());
   return true;
 }
 
@@ -89,6 +84,8 @@ Result<Side> of_events(const Json& object, const std::string& file) {
                                    side.events->size() + 1));
     side.events->push_back(*event);
   }
+  if (const auto serial = number_at(object, "serial"))
+    side.whose = fmt::format("record {}", *serial);
   return side;
 }
 

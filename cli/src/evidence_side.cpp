@@ -31,7 +31,9 @@ Side side_of_kind(const char* kind) {
 
 Result<Side> of_record(std::span<const std::byte> bytes) {
   Side side = side_of_kind("record");
-  side.events = TRY(measure::decode(bytes)).events;
+  measure::Record record = TRY(measure::decode(bytes));
+  side.whose = fmt::format("record {}", record.serial);
+  side.events = std::move(record.events);
   return side;
 }
 
@@ -63,9 +65,7 @@ Result<Side> of_pcrs(std::string_view text, const std::string& file) {
   return side;
 }
 
-} // namespace
-
-Result<Side> side_of(std::string_view bytes, const std::string& file) {
+Result<Side> read_side(std::string_view bytes, const std::string& file) {
   if (bytes.starts_with(record_start))
     return of_record(as_bytes(bytes));
   if (bytes.starts_with(reference_start))
@@ -80,15 +80,27 @@ Result<Side> side_of(std::string_view bytes, const std::string& file) {
   return of_pcrs(bytes, file);
 }
 
+} // namespace
+
+Result<Side> side_of(std::string_view bytes, const std::string& file) {
+  Side side = TRY(read_side(bytes, file));
+  const std::string guest = side.events ? evidence::guest_name(*side.events) : std::string();
+  if (!guest.empty())
+    side.whose += fmt::format("{}guest {}", side.whose.empty() ? "" : " of ", guest);
+  return side;
+}
+
 std::vector<evidence::KnownFile> known_files(const Side& side, const std::string& file) {
   std::vector<evidence::KnownFile> known;
   if (!side.events)
     return known;
   for (const measure::Event& event : *side.events)
     if (!keeps_content(event.type))
-      known.push_back({fmt::format("{} {} of {}", to_string(event.type), printable(event.label),
-                                   printable(file)),
-                       event.digests.sha256});
+      known.push_back(
+          {fmt::format("{} {} of {}", to_string(event.type), printable(event.label),
+                       side.whose.empty() ? printable(file)
+                                          : fmt::format("{} ({})", side.whose, printable(file))),
+           event.digests});
   return known;
 }
 

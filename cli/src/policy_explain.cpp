@@ -10,6 +10,7 @@
 #include "ashlar/cli/format.hpp"
 #include "ashlar/cli/image_file.hpp"
 #include "ashlar/cli/inspector_process.hpp"
+#include "ashlar/cli/manifest_guest.hpp"
 #include "ashlar/cli/policy_files.hpp"
 #include "ashlar/cli/signature_file.hpp"
 #include "ashlar/inspector/limits.hpp"
@@ -44,8 +45,18 @@ Outcome<measure::DomainConfiguration> configuration_of(const Guest& guest) {
   return *configuration;
 }
 
+// By flags, an xl.cfg file, or a reference manifest.
+Outcome<Guest> asked_guest(const Arguments& arguments) {
+  if (arguments.guest_file.empty() || !holds_manifest(arguments.guest_file))
+    return guest_of(arguments);
+  const Result<Guest> guest = read_manifest_guest(arguments.guest_file);
+  if (!guest)
+    return std::unexpected(Problem::usage(guest.error()));
+  return overlay(*guest, arguments.flags);
+}
+
 Outcome<policy::GuestFacts> guest_facts(const Arguments& arguments) {
-  const Guest guest = TRY(guest_of(arguments));
+  const Guest guest = TRY(asked_guest(arguments));
   policy::GuestFacts facts;
   facts.configuration = TRY(configuration_of(guest));
   facts.command_line = guest.command_line.value_or("");
@@ -68,7 +79,7 @@ struct Brought {
 };
 
 Outcome<Brought> brought_signatures(const Arguments& arguments, policy::GuestFacts& facts) {
-  const Result<GuestSignatures> given = read_signatures(TRY(guest_of(arguments)));
+  const Result<GuestSignatures> given = read_signatures(TRY(asked_guest(arguments)));
   if (!given)
     return std::unexpected(given.error().code == ErrorCode::invalid ? Problem::usage(given.error())
                                                                     : Problem(given.error()));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ashlar/base/bytes.hpp"
 #include "pcr_comparison.hpp"
 
 namespace ashlar::evidence {
@@ -20,6 +21,7 @@ using measure::Profile;
 constexpr std::uint32_t uapi_kernel_pcr = 11;
 constexpr std::uint32_t grub_text_pcr = 8;
 constexpr std::uint32_t pv_grub_kernel_pcr = 4;
+constexpr std::string_view name_key = "\nname=";
 
 bool has(const std::vector<Event>& events, EventType type) {
   return std::ranges::find(events, type, &Event::type) != events.end();
@@ -100,6 +102,17 @@ Result<std::optional<Difference>> compare_logs(const Side& first, const Side& se
 }
 
 } // namespace
+
+std::string guest_name(std::span<const Event> events) {
+  const auto event = std::ranges::find(events, EventType::configuration, &Event::type);
+  if (event == events.end())
+    return {};
+  const std::size_t at = event->content.find(name_key);
+  if (at == std::string::npos)
+    return {};
+  const std::string_view rest = std::string_view(event->content).substr(at + name_key.size());
+  return printable(rest.substr(0, rest.find('\n')));
+}
 
 Result<std::optional<Difference>> compare(const Side& first, const Side& second,
                                           std::span<const KnownFile> known) {

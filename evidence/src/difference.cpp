@@ -27,14 +27,16 @@ Bank shown_bank(const Comparison& comparison) {
              : comparison.banks.front();
 }
 
-bool same_digests(const Comparison& comparison, const Item& one, const Item& other) {
+bool same_digests(const Comparison& comparison, const measure::Digests& one,
+                  const measure::Digests& other) {
   return std::ranges::all_of(comparison.banks, [&](Bank bank) {
-    return std::ranges::equal(one.digests.of(bank), other.digests.of(bank));
+    return std::ranges::equal(one.of(bank), other.of(bank));
   });
 }
 
 bool same(const Comparison& comparison, const Item& one, const Item& other) {
-  return one.type == other.type && one.pcr == other.pcr && same_digests(comparison, one, other);
+  return one.type == other.type && one.pcr == other.pcr &&
+         same_digests(comparison, one.digests, other.digests);
 }
 
 std::string value_of(const Comparison& comparison, const Item* item) {
@@ -53,11 +55,11 @@ std::string value_of(const Comparison& comparison, const Item* item) {
 std::string known_as(const Comparison& comparison, const Item& item, std::span<const Item> others,
                      const std::string& others_name) {
   for (std::size_t i = 0; i < others.size(); ++i)
-    if (holds_file(others[i]) && same_digests(comparison, item, others[i]))
+    if (holds_file(others[i]) && same_digests(comparison, item.digests, others[i].digests))
       return fmt::format("it is the file of event {} ({}) of {}", i + 1, others[i].covers,
                          others_name);
   for (const KnownFile& known : comparison.known)
-    if (item.digests.sha256 == known.sha256)
+    if (same_digests(comparison, item.digests, known.digests))
       return "it is the same file as the " + known.name;
   return {};
 }

@@ -34,18 +34,6 @@ std::uint16_t u16(WireReader& reader) {
   return static_cast<std::uint16_t>(low | std::uint16_t{reader.u8()} << 8);
 }
 
-std::span<std::byte> digest_in(Digests& digests, Bank bank) {
-  switch (bank) {
-  case Bank::sha1:
-    return digests.sha1;
-  case Bank::sha256:
-    return digests.sha256;
-  case Bank::sha384:
-    return digests.sha384;
-  }
-  return {};
-}
-
 Algorithm read_algorithm(WireReader& reader) {
   Algorithm algorithm;
   algorithm.id = u16(reader);
@@ -99,7 +87,7 @@ void read_digests(WireReader& reader, const std::vector<Algorithm>& algorithms, 
     std::vector<std::byte> digest(algorithm->digest_bytes);
     reader.raw(digest);
     if (algorithm->bank)
-      std::ranges::copy(digest, digest_in(into, *algorithm->bank).begin());
+      std::ranges::copy(digest, into.of(*algorithm->bank).begin());
   }
 }
 

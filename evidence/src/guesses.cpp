@@ -38,16 +38,22 @@ Result<bool> gives_value(const Question& question, std::size_t event, const Dige
 
 Result<std::optional<Guess>> guess_file(const Question& question, std::size_t event,
                                         const Item& item, std::span<const KnownFile> known) {
-  if (question.bank != Bank::sha256)
-    return std::nullopt; // known files are known by their SHA-256
-  for (const KnownFile& file : known) {
-    Digests digests;
-    digests.sha256 = file.sha256;
-    if (TRY(gives_value(question, event, digests)))
-      return Guess{
-          event, fmt::format("the {} is another file: the same as the {}", item.covers, file.name)};
-  }
+  const bool none = item.type == EventType::no_initrd;
+  for (const KnownFile& file : known)
+    if (TRY(gives_value(question, event, file.digests)))
+      return Guess{event, fmt::format("{}: the same as the {}",
+                                      none ? std::string("there is an initrd")
+                                           : fmt::format("the {} is another file", item.covers),
+                                      file.name)};
   return std::nullopt;
+}
+
+// An initrd that is not there is measured as the empty string.
+Result<std::optional<Guess>> guess_no_initrd(const Question& question, std::size_t event) {
+  const Digests nothing = TRY(measure::digest({}));
+  if (!TRY(gives_value(question, event, nothing)))
+    return std::nullopt;
+  return Guess{event, "there is no initrd"};
 }
 
 struct Variant {
@@ -98,7 +104,12 @@ Result<std::optional<Guess>> guess_event(const std::vector<Extension>& events, B
   const std::vector<Item> items = items_of(events);
   for (std::size_t i = 0; i < items.size(); ++i) {
     std::optional<Guess> guess;
-    if (items[i].type == EventType::kernel || items[i].type == EventType::initrd)
+    if (items[i].type == EventType::initrd)
+      guess = TRY(guess_no_initrd(question, i));
+    if (guess)
+      return guess;
+    if (items[i].type == EventType::kernel || items[i].type == EventType::initrd ||
+        items[i].type == EventType::no_initrd)
       guess = TRY(guess_file(question, i, items[i], known));
     else if (items[i].type == EventType::command_line && items[i].content)
       guess = TRY(guess_words(question, i, *items[i].content));

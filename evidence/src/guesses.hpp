@@ -18,9 +18,9 @@ struct Guess {
   std::string cause;
 };
 
-/// Tries single changes of the events of one PCR: a known file in another's place, a word more or
-/// less in the command line. A guess that is given is no guess any more: it has that very value.
-/// Errors: internal.
+/// Tries single changes of the events of one PCR: a known file in another's place, no initrd, a
+/// word more or less in the command line. A guess that is given is no guess any more: it has that
+/// very value. Errors: internal.
 [[nodiscard]] Result<std::optional<Guess>>
 guess_event(const std::vector<measure::Extension>& events, measure::Bank bank,
             std::span<const std::byte> value, std::span<const KnownFile> known);

@@ -64,6 +64,33 @@ Result<std::string> check_pcrs(Chain& chain) {
                      to_string(chain.bundle.profile));
 }
 
+// How the log differs from what the record means; nothing: it does not.
+Result<std::optional<Difference>> difference_from_record(const Chain& chain, const EventLog& log) {
+  const auto meant = TRY(measure::extensions_of(chain.bundle.profile, chain.record->events));
+  const std::vector<Item> of_record = items_of(meant);
+  const std::vector<Item> of_log = items_of(log.extensions);
+  return first_difference({.first = of_record,
+                           .second = of_log,
+                           .first_name = "the record",
+                           .second_name = "the guest's log",
+                           .banks = sha256_alone,
+                           .known = {}});
+}
+
+// Why a log does not give the quoted values: the record says what it must be.
+Result<std::string> wrong_log(const Chain& chain, const EventLog& log) {
+  if (!chain.record)
+    return "the log was cut off, exchanged or changed, or the guest extended the PCR itself";
+  const auto difference = TRY(difference_from_record(chain, log));
+  if (!difference)
+    return "the log is what the record means: the guest extended the PCR itself";
+  if (difference->position == log.extensions.size() + 1)
+    return fmt::format("the log was cut off: it ends after {} events, before the {} of the record",
+                       log.extensions.size(), difference->covers);
+  return fmt::format("the log was exchanged or changed: its event {} is not the record's: {}",
+                     difference->position, difference->cause);
+}
+
 Result<std::string> check_log(Chain& chain) {
   EventLog log = TRY(read_event_log(chain.bundle.guest_log));
   if (!chain.guest_pcrs_quoted)
@@ -75,11 +102,10 @@ Result<std::string> check_log(Chain& chain) {
     const auto value = replayed.find(pcr);
     const Sha256 found = value == replayed.end() ? Sha256{} : value->second.sha256;
     if (found != quoted)
-      return chain.differs("replaying guest.log",
-                           fmt::format("it does not give the quoted PCR {}: the log was cut off, "
-                                       "exchanged or changed, or the guest extended the PCR itself",
-                                       pcr),
-                           to_hex(quoted), to_hex(found));
+      return chain.differs(
+          "replaying guest.log",
+          fmt::format("it does not give the quoted PCR {}: {}", pcr, TRY(wrong_log(chain, log))),
+          to_hex(quoted), to_hex(found));
   }
   chain.guest_log = std::move(log);
   return fmt::format("its {} events give the quoted PCRs", chain.guest_log->extensions.size());
@@ -90,15 +116,7 @@ Result<std::string> check_events(Chain& chain) {
     return chain.needs(link::guest_log);
   if (!chain.record)
     return chain.needs(link::record);
-  const auto meant = TRY(measure::extensions_of(chain.bundle.profile, chain.record->events));
-  const std::vector<Item> of_record = items_of(meant);
-  const std::vector<Item> of_log = items_of(chain.guest_log->extensions);
-  const auto difference = first_difference({.first = of_record,
-                                            .second = of_log,
-                                            .first_name = "the record",
-                                            .second_name = "the guest's log",
-                                            .banks = sha256_alone,
-                                            .known = {}});
+  const auto difference = TRY(difference_from_record(chain, *chain.guest_log));
   if (difference)
     return chain.differs("comparing guest.log with the record",
                          fmt::format("event {}: {}", difference->position, difference->cause),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // From the hardware TPM to the record of this guest.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <string_view>
@@ -28,7 +29,7 @@ Result<std::string> check_key(Chain& chain) {
         "looking for the host's key",
         "no enrolled host has it: the bundle is from another machine, or its "
         "machine must be enrolled first",
-        fmt::format("one of the {} keys of host-ak.pem", chain.trust.host_keys.size()),
+        fmt::format("one of host-ak.pem, which has {}", chain.trust.host_keys.size()),
         describe(key.key));
   chain.host_key = std::move(key);
   return "it is the key of an enrolled host: " + describe(chain.host_key->key);
@@ -78,6 +79,18 @@ Result<std::string> check_pcrs(Chain& chain) {
   return fmt::format("host.pcrs has the quoted values of PCRs 0 to 7 and {}", chain.trust.host_pcr);
 }
 
+// A reference may leave PCRs open: whoever reads the verdict must see which.
+std::string compared(const PcrChoices& firmware) {
+  std::vector<std::uint32_t> named;
+  std::vector<std::uint32_t> open;
+  for (std::uint32_t pcr = 0; pcr < firmware_pcrs; ++pcr)
+    (firmware.contains(pcr) ? named : open).push_back(pcr);
+  std::string text = fmt::format("PCRs {} are as host.pcrs has them", fmt::join(named, ", "));
+  if (!open.empty())
+    text += fmt::format("; it says nothing of {}", fmt::join(open, ", "));
+  return text;
+}
+
 Result<std::string> check_firmware(Chain& chain) {
   if (!chain.host_pcrs_quoted)
     return chain.needs(link::host_pcrs);
@@ -98,17 +111,25 @@ Result<std::string> check_firmware(Chain& chain) {
                                              pcr),
                          to_hex(*choices.begin()), to_hex(value->second));
   }
-  return fmt::format("{} PCRs have their expected values", chain.trust.firmware->size());
+  return compared(*chain.trust.firmware);
 }
 
-Result<Sha256> replay(const std::vector<Sha256>& log) {
-  measure::Digests value;
-  for (const Sha256& event : log) {
+struct Replay {
+  Sha256 value{};                          // after the last event
+  std::optional<std::size_t> events_to_it; // that give the value that was looked for
+};
+
+// Once over the log, which is long in the hands of whoever made the bundle.
+Result<Replay> replay(const std::vector<Sha256>& log, const Sha256& wanted) {
+  Replay replay;
+  for (std::size_t i = 0; i < log.size(); ++i) {
     std::array<std::byte, 2 * sizeof(Sha256)> both{};
-    std::ranges::copy(event, std::ranges::copy(value.sha256, both.begin()).out);
-    value = TRY(measure::digest(both));
+    std::ranges::copy(log[i], std::ranges::copy(replay.value, both.begin()).out);
+    replay.value = TRY(measure::digest(both)).sha256;
+    if (replay.value == wanted)
+      replay.events_to_it = i + 1;
   }
-  return value.sha256;
+  return replay;
 }
 
 std::vector<Sha256> log_of(const Bytes& bytes) {
@@ -116,6 +137,21 @@ std::vector<Sha256> log_of(const Bytes& bytes) {
   for (std::size_t i = 0; i < log.size(); ++i)
     std::ranges::copy(std::span(bytes).subspan(i * sizeof(Sha256), sizeof(Sha256)), log[i].begin());
   return log;
+}
+
+// Why a log does not give the PCR, as far as the log itself tells: nothing says what it should be
+// but the PCR, and the guest's record that must be in it.
+Result<std::string> wrong_log(const Chain& chain, const std::vector<Sha256>& log,
+                              const Replay& replay) {
+  if (replay.events_to_it)
+    return fmt::format("its first {} do: it was exchanged for a later one, or something was "
+                       "appended",
+                       *replay.events_to_it);
+  const Sha256 record = TRY(measure::digest(chain.bundle.record)).sha256;
+  if (std::ranges::find(log, record) == log.end())
+    return "the guest's record is not in it either: it was exchanged for another machine's or "
+           "another start's, or cut off before the record";
+  return "the guest's record is in it: it was cut off behind that, reordered or changed";
 }
 
 Result<std::string> check_log(Chain& chain) {
@@ -128,13 +164,12 @@ Result<std::string> check_log(Chain& chain) {
         "replaying the host log",
         fmt::format("PCR {} is empty: no record was ever extended", chain.trust.host_pcr),
         "the value of a log", to_hex(quoted));
-  const Sha256 replayed = TRY(replay(log));
-  if (replayed != quoted)
+  const Replay replayed = TRY(replay(log, quoted));
+  if (replayed.value != quoted)
     return chain.differs("replaying the host log",
-                         fmt::format("its {} events do not give the quoted PCR {}: the log was cut "
-                                     "off, exchanged or changed",
-                                     log.size(), chain.trust.host_pcr),
-                         to_hex(quoted), to_hex(replayed));
+                         fmt::format("its {} events do not give the quoted PCR {}; {}", log.size(),
+                                     chain.trust.host_pcr, TRY(wrong_log(chain, log, replayed))),
+                         to_hex(quoted), to_hex(replayed.value));
   chain.host_log = std::move(log);
   return fmt::format("its {} events give PCR {}", chain.host_log->size(), chain.trust.host_pcr);
 }

@@ -120,6 +120,29 @@ Difference at_event(const Course& course, std::size_t event, Bank bank,
           .cause = {}};
 }
 
+// Any of the PCR's events may be the one: only of a single one is it said which.
+Difference undecided(const LogAndPcrs& sides, const Course& course, Bank bank,
+                     std::span<const std::byte> found) {
+  Difference difference = at_event(course, 0, bank, found);
+  const std::uint32_t pcr = course.events.front().pcr;
+  if (course.events.size() == 1) {
+    difference.cause = fmt::format(
+        "PCR {} covers the {} alone: it is another one in {}, or {} was extended further", pcr,
+        difference.covers, sides.pcrs_name, sides.pcrs_name);
+    return difference;
+  }
+  std::vector<std::string> covered;
+  for (const Item& item : items_of(course.events))
+    covered.push_back(item.covers);
+  difference.covers = fmt::format("{}", fmt::join(covered, ", "));
+  difference.cause =
+      fmt::format("PCR {} covers {}: one of them differs, or {} was extended further; compare with "
+                  "its record or log to see which",
+                  pcr, difference.covers, sides.pcrs_name);
+  difference.position = 0;
+  return difference;
+}
+
 Result<Difference> explain_pcr(const LogAndPcrs& sides, const Course& course, Bank bank,
                                std::span<const std::byte> found) {
   const std::uint32_t pcr = course.events.front().pcr;
@@ -140,15 +163,7 @@ Result<Difference> explain_pcr(const LogAndPcrs& sides, const Course& course, Ba
     difference.cause = fmt::format("{}: {}", sides.pcrs_name, guess->cause);
     return difference;
   }
-  Difference difference = at_event(course, 0, bank, found);
-  std::vector<std::string> covered;
-  for (const Item& item : items_of(course.events))
-    covered.push_back(item.covers);
-  difference.cause =
-      fmt::format("PCR {} covers {}: one of them differs, or {} was extended further; compare with "
-                  "its record or log to see which",
-                  pcr, fmt::join(covered, ", "), sides.pcrs_name);
-  return difference;
+  return undecided(sides, course, bank, found);
 }
 
 } // namespace
@@ -178,14 +193,19 @@ Result<std::optional<Difference>> compare_log_with_pcrs(const LogAndPcrs& sides)
   if (!bank)
     return nothing_common();
   std::optional<Difference> earliest;
+  std::size_t earliest_event = 0;
   for (const auto& [pcr, found] : sides.pcrs.at(*bank)) {
     const auto value = expected.at(*bank).find(pcr);
     if (value == expected.at(*bank).end() || value->second == found)
       continue;
     const Course course = TRY(course_of(sides.log, pcr, *bank));
     Difference difference = TRY(explain_pcr(sides, course, *bank, found));
-    if (!earliest || difference.position < earliest->position)
-      earliest = std::move(difference);
+    const std::size_t event =
+        difference.position == 0 ? course.positions.front() + 1 : difference.position;
+    if (earliest && earliest_event <= event)
+      continue;
+    earliest = std::move(difference);
+    earliest_event = event;
   }
   return earliest;
 }

@@ -143,7 +143,11 @@ Result<Reference> read_lines(Reader& reader) {
       return reader.bad("the event cannot be read, or is one too many");
     events.push_back(*event);
   }
-  return make_reference(of_guest, uuid, std::move(events));
+  Result<Reference> reference = make_reference(of_guest, uuid, std::move(events));
+  if (!reference) // it speaks of a record
+    return failure(reference.error().code, "reading the reference " + reader.what,
+                   reference.error().message());
+  return reference;
 }
 
 } // namespace

@@ -69,8 +69,7 @@ std::vector<KnownFile> known_files(const std::vector<TrustedReference>& referenc
   for (const TrustedReference& one : references)
     for (const Event& event : one.reference.events)
       if (!keeps_content(event.type))
-        known.push_back(
-            {fmt::format("{} of {}", to_string(event.type), one.name), event.digests.sha256});
+        known.push_back({fmt::format("{} of {}", to_string(event.type), one.name), event.digests});
   return known;
 }
 

@@ -6,13 +6,12 @@
 #include <algorithm>
 
 #include "ashlar/base/bytes.hpp"
+#include "ashlar/evidence/compare.hpp"
 #include "chain.hpp"
 
 namespace ashlar::evidence {
 
 namespace {
-
-constexpr std::string_view name_key = "\nname=";
 
 Verdict unreadable(const Error& error) {
   Verdict verdict;
@@ -39,19 +38,11 @@ std::optional<Subject> subject_of(const Bundle& bundle) {
   const auto digests = measure::digest(bundle.record);
   if (!record || !digests)
     return std::nullopt;
-  Subject subject{.name = {},
-                  .uuid = record->uuid,
-                  .serial = record->serial,
-                  .domid = record->domid,
-                  .record = digests->sha256};
-  for (const measure::Event& event : record->events) {
-    const std::size_t at = event.content.find(name_key);
-    if (event.type != measure::EventType::configuration || at == std::string::npos)
-      continue;
-    const std::string_view rest = std::string_view(event.content).substr(at + name_key.size());
-    subject.name = printable(rest.substr(0, rest.find('\n')));
-  }
-  return subject;
+  return Subject{.name = guest_name(record->events),
+                 .uuid = record->uuid,
+                 .serial = record->serial,
+                 .domid = record->domid,
+                 .record = digests->sha256};
 }
 
 } // namespace

@@ -46,6 +46,8 @@ REFUSED = {
     "changed-kernel": "guest web with a kernel of which one byte was changed",
 }
 DIGESTS = ("sha256", "sha384", "sha1")
+FIRMWARE_REFERENCE = ("what the machine told at its enrolment, before the guests were built: trust on first use; "
+                      "it shows that nothing changed since, not that the firmware is good")
 
 
 def say(text):
@@ -231,14 +233,19 @@ def read_evidence(checks, name, texts, verifier, guests):
     checks.failures += [f"evidence of guest {name}: {problem}" for problem in problems]
     folder = OUT / "references"
     shutil.rmtree(folder, ignore_errors=True)
-    references.write(folder, verifier.ashlar, verifier.host_key, {name: measure_flags(name)})
+    references.write(folder, verifier.ashlar, verifier.host_key, texts.get("enrolled.pcrs", ""),
+                     {name: measure_flags(name)})
+    checks.equal("the key that the machine told at its enrolment", texts.get("enrolled.key", "").encode(),
+                 verifier.host_key)
     status, verified = references.verify(folder, verifier.ashlar, path, name, verifier.nonce)
     checks.equal(f"`ashlar verify` of guest {name}'s evidence", (status, verified.get("ok")), (0, True))
+    checks.equal("the firmware's PCRs, compared with those of the enrolment",
+                 [link["state"] for link in verified.get("links", []) if link["name"] == "firmware"], ["ok"])
     status, printed = references.verify_with_tpm2_tools(folder, path, verifier.nonce)
     checks.equal(f"verify-with-tpm2-tools.sh of guest {name}'s evidence", (status, printed if status else ""),
                  (0, ""))
     return {"guest": name, "nonce": verifier.nonce, "bundle": str(path), "ok": verified.get("ok"),
-            "links": verified.get("links")}
+            "firmware_reference": FIRMWARE_REFERENCE, "links": verified.get("links")}
 
 
 def measure_flags(name):
@@ -299,6 +306,7 @@ def summary(result):
         lines.append(f"guest {proof['guest']} proves what it was built from, for the nonce {proof['nonce']}: "
                      f"{Path(proof['bundle']).relative_to(ROOT)}")
         lines += [f"  {link['state']:9} {link['name']}: {link['reason']}" for link in proof["links"] or []]
+        lines.append(f"  (the firmware's PCRs are compared with {proof['firmware_reference']})")
     for refusal in result["refused"]:
         lines.append(f"refused: {refusal['request']}")
         lines.append(f"  {refusal['reason']}")

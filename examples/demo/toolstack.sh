@@ -3,7 +3,7 @@
 # What the demo's toolstack domain asks of the builder. demo.py reads the lines that start with "demo-":
 #   demo-step TEXT                 what happens next
 #   demo-json KEY STATUS JSON      what `ashlar … --json` printed, on one line
-#   demo-text KEY BASE64           a console's text
+#   demo-text KEY BASE64           a console's text, or a file's
 
 KERNEL=/images/web-vmlinuz
 INITRD=/images/guest-initrd
@@ -43,6 +43,13 @@ wait_for_guest() {
 
 step "asking the builder who it takes this domain for"
 ask version version
+step "enrolling the machine: its keys, and what its firmware measured, on its own word (trust on first use)"
+if ashlar host --export /tmp/enrolment >/dev/null 2>/tmp/error; then
+    echo "demo-text enrolled.key $(base64 </tmp/enrolment/host-ak.pem | tr -d '\n')"
+    echo "demo-text enrolled.pcrs $(base64 </tmp/enrolment/host.pcrs | tr -d '\n')"
+else
+    sed 's/^/demo-note /' /tmp/error
+fi
 step "building guest web: PV, Debian's 6.1 cloud kernel, with a TPM 1.2"
 ask create.web create --name web --type pv --kernel "$KERNEL" --initrd "$INITRD" \
     --cmdline "console=hvc0 quiet guest_name=web" --memory 256 --vcpus 1 --vtpm 1.2

@@ -2,6 +2,7 @@
 #include "ashlar/measure/digest.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
@@ -42,16 +43,19 @@ std::unexpected<Error> openssl_failure(Bank bank, const char* call) {
                              to_string(bank)));
 }
 
-std::span<std::byte> digest_of(Digests& digests, Bank bank) {
+/// The digest of one bank: constant bytes, if the digests are constant.
+template <typename Of>
+auto bytes_of(Of& digests, Bank bank) {
+  using Bytes = std::span<std::conditional_t<std::is_const_v<Of>, const std::byte, std::byte>>;
   switch (bank) {
   case Bank::sha1:
-    return digests.sha1;
+    return Bytes(digests.sha1);
   case Bank::sha256:
-    return digests.sha256;
+    return Bytes(digests.sha256);
   case Bank::sha384:
-    return digests.sha384;
+    return Bytes(digests.sha384);
   }
-  return {};
+  return Bytes();
 }
 
 } // namespace
@@ -69,15 +73,11 @@ const char* to_string(Bank bank) {
 }
 
 std::span<const std::byte> Digests::of(Bank bank) const {
-  switch (bank) {
-  case Bank::sha1:
-    return sha1;
-  case Bank::sha256:
-    return sha256;
-  case Bank::sha384:
-    return sha384;
-  }
-  return {};
+  return bytes_of(*this, bank);
+}
+
+std::span<std::byte> Digests::of(Bank bank) {
+  return bytes_of(*this, bank);
 }
 
 struct BankStream::Context {
@@ -107,7 +107,7 @@ Status BankStream::update(std::span<const std::byte> bytes) {
 }
 
 Status BankStream::finish(Digests& digests) {
-  const auto out = digest_of(digests, bank_);
+  const auto out = digests.of(bank_);
   std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
   unsigned int size = 0;
   if (EVP_DigestFinal_ex(context_->md.get(), raw.data(), &size) != 1 || size != out.size())

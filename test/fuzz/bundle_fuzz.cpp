@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "ashlar/evidence/bundle.hpp"
+#include "ashlar/evidence/compare.hpp"
 #include "ashlar/evidence/event_log.hpp"
 #include "ashlar/evidence/pcr_set.hpp"
 #include "ashlar/evidence/reference.hpp"
@@ -46,10 +47,29 @@ void verify_with_its_own_key(Input input) {
   require(!verdict.links.empty() && !verdict.ok()); // there is no reference
 }
 
+// A log explains the PCR values that it gives, and differs from a guest's in words.
+void explain_log(Input input) {
+  const auto log = evidence::read_event_log(input);
+  const auto values = log ? measure::replay(log->extensions) : std::unexpected(log.error());
+  if (!values)
+    return;
+  evidence::Side side;
+  side.log = *log;
+  evidence::Side pcrs;
+  pcrs.pcrs = evidence::pcr_set_of(*values, log->banks);
+  if (const auto same = evidence::compare(side, pcrs, {}))
+    require(!*same);
+  evidence::Side other;
+  other.log = *log;
+  other.log->extensions.emplace_back();
+  if (const auto longer = evidence::compare(side, other, {}))
+    require(longer->has_value());
+}
+
 void read_as(unsigned reader, Input input) {
   switch (reader) {
   case 1:
-    (void)evidence::read_event_log(input);
+    explain_log(input);
     return;
   case 2:
     if (const auto reference = evidence::read_reference(text_of(input), "the input"))

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/measure/event_log.hpp"
 #include "ashlar/tpm/host_tpm.hpp"
 #include "esys.hpp"
 #include "esys_parts.hpp"
@@ -20,21 +21,9 @@ namespace {
 
 using measure::Bank;
 
-TPMI_ALG_HASH algorithm_of(Bank bank) {
-  switch (bank) {
-  case Bank::sha1:
-    return TPM2_ALG_SHA1;
-  case Bank::sha256:
-    return TPM2_ALG_SHA256;
-  case Bank::sha384:
-    break;
-  }
-  return TPM2_ALG_SHA384;
-}
-
 std::optional<Bank> bank_of(TPMI_ALG_HASH algorithm) {
   for (const Bank bank : measure::all_banks)
-    if (algorithm_of(bank) == algorithm)
+    if (measure::tcg_algorithm(bank) == algorithm)
       return bank;
   return std::nullopt;
 }
@@ -68,7 +57,7 @@ Result<std::vector<Bank>> active_banks(ESYS_CONTEXT* esys, std::uint32_t pcr) {
 }
 
 void copy_digest(TPMT_HA& out, Bank bank, const measure::Digests& digests) {
-  out.hashAlg = algorithm_of(bank);
+  out.hashAlg = measure::tcg_algorithm(bank);
   BYTE* const target = bank == Bank::sha1     ? out.digest.sha1
                        : bank == Bank::sha256 ? out.digest.sha256
                                               : out.digest.sha384;
@@ -77,22 +66,11 @@ void copy_digest(TPMT_HA& out, Bank bank, const measure::Digests& digests) {
 }
 
 bool take_digest(PcrValue& value, Bank bank, const TPM2B_DIGEST& digest) {
-  const auto store = [&digest](auto& out) {
-    if (digest.size != out.size())
-      return false;
-    std::ranges::transform(std::span(digest.buffer, digest.size), out.begin(),
-                           [](BYTE byte) { return std::byte{byte}; });
-    return true;
-  };
-  switch (bank) {
-  case Bank::sha1:
-    return store(value.sha1);
-  case Bank::sha256:
-    return store(value.sha256);
-  case Bank::sha384:
-    break;
-  }
-  return store(value.sha384);
+  const std::span<std::byte> out = value.of(bank);
+  if (digest.size != out.size())
+    return false;
+  std::ranges::copy(std::as_bytes(std::span(digest.buffer, digest.size)), out.begin());
+  return true;
 }
 
 class EsysTpm final : public HardwareTpm {
@@ -132,7 +110,7 @@ private:
     TPML_PCR_SELECTION wanted{};
     for (const Bank bank : banks_) {
       TPMS_PCR_SELECTION& entry = wanted.pcrSelections[wanted.count++];
-      entry.hash = algorithm_of(bank);
+      entry.hash = measure::tcg_algorithm(bank);
       entry.sizeofSelect = 3;
       entry.pcrSelect[pcr_ / 8] = static_cast<BYTE>(1u << (pcr_ % 8));
     }

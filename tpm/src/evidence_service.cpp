@@ -113,27 +113,56 @@ VtpmResponse EvidenceService::guest_quote(const LogEvent& guest, std::uint64_t v
   return answered(quote_for(guest, request->nonce, request->key));
 }
 
+// Remembers whether the TPM answered.
+Status EvidenceService::asked(Status outcome) {
+  failed_.reset();
+  if (!outcome)
+    failed_ = Failure{outcome.error(), clock_()};
+  return outcome;
+}
+
+// Again, without asking the TPM, as long as it is to be left alone.
+Status EvidenceService::last_failure() const {
+  if (!failed_ || clock_() - failed_->at >= identity_retry_pause)
+    return {};
+  Error error = failed_->error;
+  error.why += fmt::format("; it is asked again {} ms after that", identity_retry_pause.count());
+  return std::unexpected(std::move(error));
+}
+
 // Once: they do not change as long as the TPM is this program's.
 Status EvidenceService::read_keys() {
   if (keys_)
     return {};
-  Endorsement keys = TRY(quoter_.endorsement());
-  if (keys.certificate.size() > max_ek_certificate_bytes)
-    keys.certificate.clear();
-  keys_ = std::move(keys);
+  TRY(last_failure());
+  Result<Endorsement> keys = quoter_.endorsement();
+  TRY(asked(keys ? Status{} : std::unexpected(keys.error())));
+  if (keys->certificate.size() > max_ek_certificate_bytes)
+    keys->certificate.clear();
+  keys_ = *std::move(keys);
   return {};
 }
 
-Result<HostIdentity> EvidenceService::identity() {
+Result<HostIdentity> EvidenceService::read_identity() {
   TRY(read_keys());
   const std::span<const std::byte> key = quoter_.attestation_key();
   if (key.size() > max_public_key_bytes || keys_->public_key.size() > max_public_key_bytes)
     return limit_failure("telling the keys of the TPM", "one is too long",
                          fmt::format("{} bytes", max_public_key_bytes));
+  TRY(last_failure());
+  auto pcrs = quoter_.pcrs();
+  TRY(asked(pcrs ? Status{} : std::unexpected(pcrs.error())));
   return HostIdentity{.attestation_key = {key.begin(), key.end()},
                       .endorsement_key = keys_->public_key,
                       .endorsement_certificate = keys_->certificate,
-                      .pcrs = TRY(quoter_.pcrs())};
+                      .pcrs = *std::move(pcrs)};
+}
+
+Result<HostIdentity> EvidenceService::identity() {
+  const std::size_t events = manager_.ledger().log().size();
+  if (!told_ || told_->log_events != events || clock_() - told_->at >= identity_kept)
+    told_ = Told{TRY(read_identity()), events, clock_()};
+  return told_->identity;
 }
 
 VtpmResponse EvidenceService::host_keys(std::uint64_t vtpm_serial,

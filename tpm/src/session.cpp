@@ -19,6 +19,7 @@ namespace {
 using Answer = Result<decltype(Reply::body)>;
 
 struct Perform {
+  Session& session;
   Manager& manager;
   EvidenceService& evidence;
 
@@ -26,7 +27,7 @@ struct Perform {
   Answer operator()(const PutRecord& put) const { return manager.put(put.record); }
   Answer operator()(const Revoke& revoke) const { return manager.revoke(revoke.serial); }
   Answer operator()(const Bind& bind) const { return manager.bind(bind.binding); }
-  Answer operator()(const StatusQuery&) const { return manager.status(); }
+  Answer operator()(const StatusQuery&) const { return session.status(); }
   Answer operator()(const IdentityQuery&) const { return evidence.identity(); }
 };
 
@@ -70,6 +71,21 @@ Status Session::handle(const ipc::Frame& frame) {
   return stream_.send(ipc::FrameKind::control, encode(answer(request)));
 }
 
+Result<Ack> Session::status() {
+  if (told_) {
+    const auto age = clock_() - told_->at;
+    const bool holds =
+        told_->answer.has_value()
+            ? age < identity_kept && told_->log_events == manager_.ledger().log().size()
+            : age < identity_retry_pause;
+    if (holds)
+      return told_->answer;
+  }
+  Result<Ack> answer = manager_.status(); // may add to the log
+  told_ = Told{answer, manager_.ledger().log().size(), clock_()};
+  return answer;
+}
+
 Reply Session::answer(const Request& request) {
   const auto* hello = std::get_if<Hello>(&request.body);
   if (hello && hello->version != link_version)
@@ -79,7 +95,7 @@ Reply Session::answer(const Request& request) {
                                      "install them from one release",
                                      hello->version, link_version)}};
   greeted_ = true;
-  const Answer result = std::visit(Perform{manager_, evidence_}, request.body);
+  const Answer result = std::visit(Perform{*this, manager_, evidence_}, request.body);
   if (result)
     return Reply{request.id, *result};
   log::warning("refused: {}", result.error().message());

@@ -198,7 +198,7 @@ TEST_CASE("explain: names the first event that differs, both values and the caus
   CHECK(json["first_difference"]["covers"] == "command_line");
   CHECK(json["B"]["kind"] == "canonical event log");
   CHECK(has(folder.explain("a.json", "c.json", "--known " + folder.at("c.manifest")),
-            "it is the same file as the initrd " + folder.at("two") + " of "));
+            "it is the same file as the initrd " + folder.at("two") + " of guest "));
 }
 
 TEST_CASE("explain: what is no evidence is refused") {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "run_program.hpp"
@@ -163,6 +164,49 @@ TEST_CASE("policy explain: a refused guest, with each condition that failed and 
   const std::string failed = json["rules"][0]["failed"];
   CHECK(failed.contains("is none of its kernels, and 9 vcpus are above its max_vcpus of 8"));
   CHECK(json["rules"][1]["failed"] == "it does not cover the verb create");
+}
+
+TEST_CASE("policy explain: a guest comes from a reference manifest, without its files") {
+  const Folder folder;
+  folder.write("vmlinuz", "kernel bytes");
+  folder.write("initrd", "one");
+  const std::string manifest = folder.path() + "/web.manifest";
+  REQUIRE(run_ashlar("measure --name web --type pv --memory 300 --vcpus 2 --vtpm 2.0 --on-crash "
+                     "restart --kernel " +
+                     folder.path() + "/vmlinuz --initrd " + folder.path() +
+                     "/initrd --cmdline 'quiet ro' --manifest " + manifest)
+              .code == 0);
+  // sha256sum of both
+  const std::string kernel = "8daf3e4f39d310222b89e05b97f1aa56319811c728a147e8c6c86448f534194f";
+  const std::string initrd = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
+  fs::remove(folder.path() + "/vmlinuz");
+  const auto policy = [&](const std::string& limit) {
+    fs::create_directories(folder.path() + "/policy");
+    folder.write("policy/a.toml",
+                 "[[requester]]\nname = \"root\"\nuid = 0\n"
+                 "[[image]]\nname = \"k\"\nkind = \"kernel\"\nsha256 = [\"" +
+                     kernel + "\"]\n[[image]]\nname = \"i\"\nkind = \"initrd\"\nsha256 = [\"" +
+                     initrd +
+                     "\"]\n[[rule]]\nname = \"web\"\neffect = \"allow\"\nrequesters = "
+                     "[\"root\"]\nverbs = [\"create\"]\n[rule.guest]\nkernels = [\"k\"]\n"
+                     "initrds = [\"i\"]\ncommand_line_parameters = [\"quiet\", \"ro\"]\n"
+                     "vtpm = \"allowed\"\n" +
+                     limit);
+    return run_ashlar("policy explain " + folder.path() + "/policy --as root --request " +
+                      manifest);
+  };
+  const Run allowed = policy("max_vcpus = 2\nmax_memory_mib = 300\n");
+  CHECK_MESSAGE(allowed.code == 0, allowed.output);
+  CHECK(allowed.output.contains("kernel " + kernel));
+  CHECK(policy("max_vcpus = 1\nmax_memory_mib = 300\n").code == 3);
+  CHECK(policy("max_vcpus = 2\nmax_memory_mib = 299\n").code == 3);
+  std::ifstream file(manifest);
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  text.replace(text.find("vcpus=2"), 7, "vcpus=1");
+  folder.write("web.manifest", text);
+  const Run forged = policy("max_vcpus = 2\nmax_memory_mib = 300\n");
+  CHECK(forged.code == 2);
+  CHECK(forged.output.contains("web.manifest: checking the configuration event"));
 }
 
 TEST_CASE("policy explain: a guest comes from an xl.cfg file, with flags over it") {

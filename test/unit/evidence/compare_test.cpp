@@ -51,8 +51,7 @@ std::string cause(const Side& first, const Side& second, const std::vector<Known
 const std::vector<Event> guest = guest_events({"one"});
 const std::vector<Event> quiet = guest_events({"one"}, "console=hvc0 quiet");
 const std::vector<Event> other_initrd = guest_events({"two"});
-const std::vector<KnownFile> two = {
-    {"initrd of web-3", measure::digest(as_bytes("two")).value().sha256}};
+const std::vector<KnownFile> two = {{"initrd of web-3", measure::digest(as_bytes("two")).value()}};
 
 } // namespace
 
@@ -143,6 +142,44 @@ TEST_CASE("compare: from PCR values alone it says no more than they do") {
   Side elsewhere;
   elsewhere.pcrs = read_pcr_set("sha256:0 " + std::string(64, 'a') + "\n", "a test").value();
   CHECK_FALSE(compare(record("A", guest), elsewhere, {}));
+}
+
+TEST_CASE("compare: from PCR values, an initrd that went or came is named") {
+  const std::vector<Event> none = guest_events({});
+  CHECK(cause(record("A", guest), pcrs("B", none)) == "B: there is no initrd");
+  CHECK(cause(pcrs("A", none), record("B", guest)) == "A: there is no initrd");
+  CHECK(cause(record("A", none), pcrs("B", other_initrd), two) ==
+        "B: there is an initrd: the same as the initrd of web-3");
+  CHECK(cause(record("A", guest, Profile::grub), pcrs("B", none, Profile::grub)) ==
+        "B: there is no initrd");
+}
+
+TEST_CASE("compare: of a PCR with several events it names none, of one with a single event that") {
+  std::vector<Event> shell = guest_events({"one"}, "init=/bin/sh");
+  const auto undecided = compare(record("A", guest), pcrs("B", shell), {});
+  REQUIRE(*undecided);
+  CHECK((*undecided)->position == 0);
+  CHECK((*undecided)->covers == "configuration, command_line");
+  const auto single = compare(record("A", guest), pcrs("B", other_initrd), {});
+  REQUIRE(*single);
+  CHECK((*single)->position == 4);
+  CHECK((*single)->cause ==
+        "PCR 9 covers the initrd alone: it is another one in B, or B was extended further");
+}
+
+TEST_CASE("compare: known files are known in a log that has SHA-1 alone") {
+  const auto old = [](const char* name, const std::vector<Event>& events) {
+    return log(name, events, Profile::pv_grub);
+  };
+  CHECK(cause(old("A", guest), old("B", other_initrd), two) ==
+        "the initrd of B is another file: it is the same file as the initrd of web-3");
+  Side values;
+  values.name = "B";
+  values.pcrs = pcr_set_of(
+      measure::replay(measure::extensions_of(Profile::pv_grub, other_initrd).value()).value(),
+      {Bank::sha1});
+  CHECK(cause(old("A", guest), values, two) ==
+        "B: the initrd is another file: the same as the initrd of web-3");
 }
 
 TEST_CASE("compare: a log whose text is not what was measured is told apart") {

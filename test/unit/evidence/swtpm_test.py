@@ -62,6 +62,29 @@ class EvidenceTest(unittest.TestCase):
             done = self.by_tpm2_tools(name)
             self.assertEqual(done.returncode, 0 if taken else 1, name + done.stdout + done.stderr)
 
+    def by_hand(self, name: str) -> subprocess.CompletedProcess:
+        """The commands of docs/attestation.md, as they stand there, on a bundle of this name."""
+        with open(os.path.join(SOURCES, "docs/attestation.md"), encoding="utf-8") as page:
+            section = page.read().split("## With tpm2-tools alone", 1)[1]
+        commands = section.split("```sh\n", 1)[1].split("```", 1)[0]
+        with tempfile.TemporaryDirectory(prefix="ashlar-by-hand-") as folder:
+            shutil.copy(os.path.join(self.folder, f"{name}.bundle"), f"{folder}/web.bundle")
+            shutil.copytree(os.path.join(self.folder, "reference"), f"{folder}/references.d")
+            return subprocess.run(["sh", "-eu", "-c", commands], cwd=folder, capture_output=True,
+                                  text=True, check=False, timeout=60,
+                                  env={**os.environ, "NONCE": bundles.NONCE.hex()})
+
+    def test_the_commands_of_the_documents_work_as_they_stand(self):
+        done = self.by_hand("web")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertEqual([line.split()[1] for line in lines if "pcrSelect: " in line],
+                         ["ff2000", "001a00"])
+        for digest in [line.split()[1] for line in lines if "pcrDigest: " in line]:
+            self.assertIn(f"{digest}  -", lines)
+        for name in ("old", "other-host"):
+            self.assertNotEqual(self.by_hand(name).returncode, 0, name)
+
     def test_a_rebuilt_guest_is_told_from_the_one_seen_before(self):
         _, said = self.verify("web")
         record = said["guest"]["record"]

@@ -109,12 +109,24 @@ TEST_CASE("verify: tells a rebuilt guest from the one that was seen before") {
 }
 
 TEST_CASE("verify: refuses a host log that was cut off, exchanged or changed") {
-  Files files("other-guest");
-  files["host.log"].resize(2 * 32);
-  check_refused(test::verify(files.pack(), trust()), {"host log"}, "2 events do not give");
-  Files exchanged("web");
-  exchanged["host.log"] = Files("other-guest")["host.log"];
-  check_refused(test::verify(exchanged.pack(), trust()), {"host log"}, "cut off, exchanged");
+  Files early("other-guest");
+  early["host.log"].resize(2 * 32);
+  check_refused(test::verify(early.pack(), trust()), {"host log"},
+                "2 events do not give the quoted PCR 13; the guest's record is not in it either");
+  Files late("rebuilt");
+  late["record"] = Files("web")["record"];
+  late["host.log"].resize(3 * 32);
+  check_refused(
+      test::verify(late.pack(), trust()), {"host log"},
+      "3 events do not give the quoted PCR 13; the guest's record is in it: it was cut off");
+  Files later("web");
+  later["host.log"] = Files("other-guest")["host.log"];
+  check_refused(test::verify(later.pack(), trust()), {"host log"},
+                "its first 2 do: it was exchanged for a later one");
+  Files stranger("web");
+  stranger["host.log"] = Files("other-host")["host.log"];
+  check_refused(test::verify(stranger.pack(), trust()), {"host log"},
+                "the guest's record is in it: it was cut off");
   Files reordered("web");
   const std::string log = reordered["host.log"];
   reordered["host.log"] = log.substr(32) + log.substr(0, 32);
@@ -132,11 +144,15 @@ TEST_CASE("verify: refuses a guest's log that was cut off or exchanged") {
   Files exchanged("web");
   exchanged["guest.log"] = Files("other-guest")["guest.log"];
   check_refused(test::verify(exchanged.pack(), trust()), {"guest log"},
-                "does not give the quoted PCR 12");
+                "does not give the quoted PCR 12: the log was exchanged or changed: its event 1 is "
+                "not the record's: name is web-1 in the record, mail in the guest's log");
   Files cut("web");
   // The last entry: PCR, type, count, three digests, size, "initrd: initrd" and a NUL.
   cut["guest.log"].resize(cut["guest.log"].size() - (12 + 3 * 2 + 20 + 32 + 48 + 4 + 15));
-  check_refused(test::verify(cut.pack(), trust()), {"guest log"}, "does not give the quoted PCR 9");
+  check_refused(
+      test::verify(cut.pack(), trust()), {"guest log"},
+      "does not give the quoted PCR 9: the log was cut off: it ends after 3 events, before "
+      "the initrd of the record");
 }
 
 TEST_CASE("verify: refuses an empty PCR") {
@@ -193,6 +209,18 @@ TEST_CASE("verify: refuses a host that booted something else") {
   Trust strict = trust();
   strict.firmware->at(4) = {measure::Sha256{std::byte{1}}};
   check_refused(test::verify(golden("web.bundle"), strict), {"firmware"}, "PCR 4 is not what");
+}
+
+TEST_CASE("verify: says which of the firmware's PCRs the reference leaves open") {
+  const auto firmware = [](const Trust& beforehand) {
+    return link_of(test::verify(golden("web.bundle"), beforehand), "firmware").reason;
+  };
+  Trust fewer = trust();
+  CHECK(firmware(fewer) == "PCRs 0, 1, 2, 3, 4, 5, 6, 7 are as host.pcrs has them");
+  fewer.firmware->erase(3);
+  fewer.firmware->erase(7);
+  CHECK(firmware(fewer) ==
+        "PCRs 0, 1, 2, 4, 5, 6 are as host.pcrs has them; it says nothing of 3, 7");
 }
 
 TEST_CASE("verify: refuses a quote over another host PCR") {

@@ -243,3 +243,53 @@ TEST_CASE("evidence service: an identity is whole or an error") {
   desk.quoter.key.resize(max_public_key_bytes + 1);
   CHECK(desk.service->identity().error().code == ErrorCode::limit);
 }
+
+TEST_CASE(
+    "evidence service: an identity that is asked for often is read from the TPM now and then") {
+  Desk desk(1);
+  for (int i = 0; i < 100; ++i)
+    REQUIRE(desk.service->identity().has_value());
+  CHECK(desk.quoter.pcr_reads == 1);
+  desk.now += identity_kept;
+  CHECK(desk.service->identity().has_value());
+  CHECK(desk.quoter.pcr_reads == 2);
+  // A new record changes the host PCR: what was kept is not told any more.
+  REQUIRE(desk.manager->put(encoded(make_record(2, 2))));
+  CHECK(desk.service->identity()->pcrs.at(13) == desk.machine.pcr.sha256);
+  CHECK(desk.quoter.pcr_reads == 3);
+}
+
+TEST_CASE("evidence service: a TPM that does not give its keys is left alone for a while") {
+  Desk desk(1);
+  desk.quoter.endorsement_fails = true;
+  for (int i = 0; i < 100; ++i)
+    REQUIRE(desk.service->identity().error().code == ErrorCode::io);
+  CHECK(desk.quoter.endorsements == 1);
+  CHECK(desk.service->identity().error().why ==
+        "the test's TPM is dead; it is asked again 10000 ms after that");
+  // Nor by way of a vTPM.
+  CHECK(desk.service->host_keys(vtpm, {}).status == VtpmStatus::failed);
+  CHECK(desk.quoter.endorsements == 1);
+  desk.now += identity_retry_pause;
+  CHECK(desk.service->identity().error().code == ErrorCode::io);
+  CHECK(desk.quoter.endorsements == 2);
+  desk.quoter.endorsement_fails = false;
+  CHECK_FALSE(desk.service->identity().has_value());
+  desk.now += identity_retry_pause;
+  CHECK(desk.service->identity().has_value());
+  CHECK(desk.quoter.endorsements == 3);
+}
+
+TEST_CASE("evidence service: nor is it asked for PCRs again that it did not give") {
+  Desk desk(1);
+  desk.quoter.fails = true;
+  for (int i = 0; i < 100; ++i)
+    REQUIRE(desk.service->identity().error().code == ErrorCode::io);
+  CHECK(desk.quoter.pcr_reads == 1);
+  CHECK(desk.quoter.endorsements == 1);
+  desk.quoter.fails = false;
+  desk.now += identity_retry_pause;
+  CHECK(desk.service->identity().has_value());
+  CHECK(desk.quoter.pcr_reads == 2);
+  CHECK(desk.quoter.endorsements == 1);
+}

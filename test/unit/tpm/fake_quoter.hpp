@@ -27,12 +27,15 @@ public:
   }
   [[nodiscard]] std::span<const std::byte> attestation_key() const override { return key; }
   [[nodiscard]] Result<std::map<std::uint32_t, measure::Sha256>> pcrs() override {
+    ++pcr_reads;
     if (fails)
       return failure(ErrorCode::io, "reading PCRs", "the test's TPM is dead");
     return std::map<std::uint32_t, measure::Sha256>{{13, machine_.pcr.sha256}};
   }
   [[nodiscard]] Result<Endorsement> endorsement() override {
     ++endorsements;
+    if (endorsement_fails)
+      return failure(ErrorCode::io, "making the endorsement key", "the test's TPM is dead");
     return Endorsement{.public_key = std::vector<std::byte>(4, std::byte{4}),
                        .certificate = certificate};
   }
@@ -43,7 +46,9 @@ public:
     return std::vector<std::byte>(credential.begin(), credential.end());
   }
   bool fails = false;
+  bool endorsement_fails = false;
   int quotes = 0;
+  int pcr_reads = 0;
   std::vector<std::byte> key = std::vector<std::byte>(6, std::byte{6});
   int endorsements = 0;
   std::vector<std::byte> certificate = std::vector<std::byte>(5, std::byte{5});

@@ -40,8 +40,9 @@ struct Linked {
       return failure(ErrorCode::not_found, "connecting", "nobody is there");
     ++connections;
     TransportPair pair = make_transports(directory);
-    evidence.emplace(*manager, quoter);
-    session = std::make_unique<Session>(*manager, *evidence, std::move(pair.manager));
+    evidence.emplace(*manager, quoter, [this] { return now; });
+    session = std::make_unique<Session>(*manager, *evidence, std::move(pair.manager),
+                                        [this] { return now; });
     return std::move(pair.builder);
   }
   // Both sides until nothing moves any more; a closed session ends.
@@ -248,6 +249,7 @@ TEST_CASE("link: an identity is answered, refused or overdue as a record is") {
   REQUIRE(told.size() == 1);
   CHECK(told[0]->attestation_key == l.quoter.key);
   l.quoter.fails = true;
+  l.now += identity_kept;
   ask();
   l.run();
   REQUIRE(told.size() == 2);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include "ashlar/tpm/limits.hpp"
 #include "ashlar/tpm/session.hpp"
 #include "fake_quoter.hpp"
 #include "scene.hpp"
@@ -19,7 +20,8 @@ struct Connected {
   EvidenceService evidence{*manager, quoter};
   TransportPair pair = make_transports(directory);
   ipc::FrameStream builder{*pair.builder};
-  Session session{*manager, evidence, std::move(pair.manager)};
+  Allowance::Time now{};
+  Session session{*manager, evidence, std::move(pair.manager), [this] { return now; }};
 
   void send(const Request& request) {
     REQUIRE(builder.send(ipc::FrameKind::control, *encode(request)));
@@ -67,8 +69,30 @@ TEST_CASE("session: tells which TPM it is, or why it cannot") {
   static_cast<void>(c.ask({0, Hello{}}));
   const auto identity = c.ask({1, IdentityQuery{}});
   CHECK(std::get<HostIdentity>(identity.body).attestation_key == c.quoter.key);
-  c.quoter.fails = true;
-  CHECK(std::get<Refused>(c.ask({2, IdentityQuery{}}).body).code == RefusalCode::hardware);
+  Connected dead;
+  dead.quoter.fails = true;
+  static_cast<void>(dead.ask({0, Hello{}}));
+  CHECK(std::get<Refused>(dead.ask({1, IdentityQuery{}}).body).code == RefusalCode::hardware);
+}
+
+TEST_CASE("session: the PCR is read for a status now and then, and after each record") {
+  Connected c;
+  static_cast<void>(c.ask({0, Hello{}}));
+  const auto record = encoded(make_record(1, 5));
+  static_cast<void>(c.ask({1, PutRecord{record}}));
+  const auto status = [&c](std::uint64_t id) { return c.ask({id, StatusQuery{}}).body; };
+  CHECK(std::holds_alternative<Ack>(status(2)));
+  c.machine.dead = true;
+  for (std::uint64_t id = 3; id < 20; ++id)
+    CHECK(std::get<Ack>(status(id)).log_events == 1); // not asked
+  c.now += identity_kept;
+  CHECK(std::get<Refused>(status(20)).code == RefusalCode::hardware);
+  c.machine.dead = false;
+  CHECK(std::get<Refused>(status(21)).code == RefusalCode::hardware); // left alone
+  c.now += identity_retry_pause;
+  CHECK(std::get<Ack>(status(22)).log_events == 1);
+  static_cast<void>(c.ask({23, PutRecord{encoded(make_record(2, 6))}}));
+  CHECK(std::get<Ack>(status(24)).log_events == 2);
 }
 
 TEST_CASE("session: a refusal ends nothing") {

@@ -16,13 +16,17 @@ namespace ashlar::evidence {
 
 /// One side: exactly one of events, log and pcrs is there.
 struct Side {
-  std::string name; // in causes: "A"
-  std::string kind; // "prediction", "record", "reference", "event log", "PCR values"
+  std::string name;  // in causes: "A"
+  std::string kind;  // "prediction", "record", "reference", "event log", "PCR values"
+  std::string whose; // where it says so, for people: "record 41 of guest web-3", "guest web-3"
   std::optional<measure::Profile> profile; // where it says of which it is
   std::optional<std::vector<measure::Event>> events;
   std::optional<EventLog> log;
   std::optional<PcrSet> pcrs;
 };
+
+/// The name in the canonical configuration, in its printable form; empty: there is none.
+[[nodiscard]] std::string guest_name(std::span<const measure::Event> events);
 
 /// The first event that differs; nothing: there is none. Records are compared by all they have; as
 /// soon as a log or PCR values are on one side, by what the profile extends. PCR values alone name

@@ -29,11 +29,11 @@ struct Item {
 /// Files whose digests somebody knows, to be named when one turns up.
 struct KnownFile {
   std::string name; // "initrd of web-3.manifest"
-  measure::Sha256 sha256{};
+  measure::Digests digests;
 };
 
 struct Difference {
-  std::size_t position = 0; // of the event, from 1
+  std::size_t position = 0; // of the event, from 1; 0: PCR values do not tell which of several
   std::string covers;
   std::string first; // what it is on either side: a digest or "none", and the content
   std::string second;

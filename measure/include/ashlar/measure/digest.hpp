@@ -33,6 +33,7 @@ struct Digests {
   Sha384 sha384{};
 
   [[nodiscard]] std::span<const std::byte> of(Bank bank) const;
+  [[nodiscard]] std::span<std::byte> of(Bank bank);
   auto operator<=>(const Digests&) const = default;
 };
 

@@ -38,13 +38,27 @@ public:
   [[nodiscard]] VtpmResponse host_keys(std::uint64_t vtpm_serial, std::span<const std::byte> body);
   [[nodiscard]] VtpmResponse activate(std::uint64_t vtpm_serial, std::span<const std::byte> body);
 
-  /// For the builder, whose connection is no vTPM's: keys and PCRs of the machine. Uses the TPM as
-  /// StatusQuery does, and a little more the first time. Errors: io, integrity, limit (a key above
+  /// For the builder, whose connection is no vTPM's: keys and PCRs of the machine. However often it
+  /// is asked, it asks the TPM once in identity_kept, and after a failure not before
+  /// identity_retry_pause is over. Errors: io, integrity, limit (a key above
   /// max_public_key_bytes).
   [[nodiscard]] Result<HostIdentity> identity();
 
 private:
+  struct Told {
+    HostIdentity identity;
+    std::size_t log_events = 0; // that its host PCR adds up from
+    Allowance::Time at;
+  };
+  struct Failure {
+    Error error;
+    Allowance::Time at;
+  };
+
   [[nodiscard]] Status read_keys();
+  [[nodiscard]] Result<HostIdentity> read_identity();
+  [[nodiscard]] Status asked(Status outcome);
+  [[nodiscard]] Status last_failure() const;
   [[nodiscard]] Result<std::vector<std::byte>>
   quote_for(const LogEvent& guest, std::span<const std::byte> nonce, const measure::Sha256& key);
 
@@ -53,6 +67,8 @@ private:
   Clock clock_;
   Allowance all_;
   std::optional<Endorsement> keys_;
+  std::optional<Told> told_;
+  std::optional<Failure> failed_; // the last time that keys or PCRs were asked for, if it failed
   std::unordered_map<std::uint64_t, Allowance> by_vtpm_; // by the serial of the vTPM's record
 };
 

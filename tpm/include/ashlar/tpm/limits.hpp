@@ -50,6 +50,12 @@ inline constexpr std::uint32_t vtpm_evidence_burst = 8;
 inline constexpr std::chrono::milliseconds vtpm_evidence_pause{10'000};
 inline constexpr std::uint32_t host_evidence_burst = 32;
 inline constexpr std::chrono::milliseconds host_evidence_pause{2'000};
+/// What the builder is told of the TPM's state, keys and PCRs is told again for so long without
+/// asking the TPM: a requester that may see them can ask as often as it likes.
+inline constexpr std::chrono::milliseconds identity_kept{1'000};
+/// And so long is a TPM left alone that failed to give them: a dead one keeps the manager waiting,
+/// and making an endorsement key takes seconds.
+inline constexpr std::chrono::milliseconds identity_retry_pause{10'000};
 /// An EK certificate (DER) has about 1 KiB; a longer one is left out.
 inline constexpr std::size_t max_ek_certificate_bytes = 3072;
 /// A TPM2B_PUBLIC of RSA 2048 has about 320 bytes.

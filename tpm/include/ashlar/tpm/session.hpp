@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/ipc/frame.hpp"
@@ -21,10 +22,12 @@ namespace ashlar::tpm {
 /// was let in by from_builder().
 class Session {
 public:
-  /// Manager and evidence outlive the session.
-  Session(Manager& manager, EvidenceService& evidence, std::unique_ptr<ipc::Transport> transport)
+  using Clock = EvidenceService::Clock;
+  /// Manager and evidence outlive the session; the clock is the tests'.
+  Session(Manager& manager, EvidenceService& evidence, std::unique_ptr<ipc::Transport> transport,
+          Clock clock = std::chrono::steady_clock::now)
       : manager_(manager), evidence_(evidence), transport_(std::move(transport)),
-        stream_(*transport_) {}
+        stream_(*transport_), clock_(std::move(clock)) {}
 
   [[nodiscard]] const ipc::Transport& transport() const { return *transport_; }
   /// poll(2) events to wait for on the transport's descriptor.
@@ -37,7 +40,16 @@ public:
   /// before holds.
   [[nodiscard]] Status turn();
 
+  /// Manager::status(), asked of the TPM no more often than limits.hpp says.
+  [[nodiscard]] Result<Ack> status();
+
 private:
+  struct Told {
+    Result<Ack> answer;
+    std::size_t log_events = 0; // when it was given
+    Allowance::Time at;
+  };
+
   [[nodiscard]] Reply answer(const Request& request);
   [[nodiscard]] Status handle(const ipc::Frame& frame);
 
@@ -45,6 +57,8 @@ private:
   EvidenceService& evidence_;
   std::unique_ptr<ipc::Transport> transport_;
   ipc::FrameStream stream_;
+  Clock clock_;
+  std::optional<Told> told_;
   bool greeted_ = false;
   bool busy_ = false;
 };
