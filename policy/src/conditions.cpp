@@ -20,6 +20,10 @@ public:
   explicit Conditions(Match& match) : match_(match) {}
 
   /// Who has signed `image` decides, and is not known.
+  void leave_kernel_open() {
+    match_.kernel_open = true;
+    leave_open("the kernel");
+  }
   void leave_open(std::string image) {
     if (match_.unverified.empty())
       match_.unverified = std::move(image);
@@ -91,7 +95,7 @@ void check_kernel(const Model& model, const Choice& kernels, const GuestFacts& g
                   Conditions& conditions) {
   const Among among = image_among(model, kernels, guest.kernel);
   if (among == Among::unknown)
-    return conditions.leave_open("the kernel");
+    return conditions.leave_kernel_open();
   conditions.expect(among == Among::yes, [&] {
     return fmt::format("the kernel's sha256 {} is none of its kernels{}",
                        to_hex(guest.kernel.digests.sha256), or_signed(model, kernels));
@@ -266,6 +270,7 @@ Match evaluate(const Model& model, const Rule& rule, std::string_view requester,
   Match match{.for_requester = contains(rule.requesters, requester),
               .for_verb = contains(rule.verbs, to_string(request.verb)),
               .unverified = {},
+              .kernel_open = false,
               .satisfied = 0,
               .failed = {}};
   Conditions conditions(match);

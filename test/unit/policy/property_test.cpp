@@ -93,8 +93,10 @@ std::string toml(const Words& words) {
   return fmt::format("[\"{}\"]", fmt::join(*words, "\", \""));
 }
 
-std::string toml(const std::vector<TestRule>& rules) {
+std::string toml(const std::vector<TestRule>& rules, bool revokes_inside) {
   std::string text = "[[revoked]]\nsha256 = \"" + std::string(63, '0') + "4\"\n";
+  if (revokes_inside)
+    text += "authenticode_sha256 = \"" + std::string(63, '0') + "5\"\n";
   for (unsigned i = 0; i < 2; ++i)
     text += fmt::format("[[certificate]]\nname = \"c{0}\"\npem = '''\n{1}'''\n"
                         "[[image]]\nname = \"s{0}\"\nkind = \"kernel\"\nsigned_by = [\"c{0}\"]\n"
@@ -129,6 +131,7 @@ struct TestRequest {
   std::string name;
   unsigned kernel = 0;    // 3 is in no image, 4 is revoked
   unsigned signed_by = 0; // bit i: c<i> has signed the kernel
+  unsigned inside = 0;    // its Authenticode digest; 0: none, 5 may be revoked
   std::vector<unsigned> initrds;
   std::vector<unsigned> initrds_signed_by; // of each, likewise
   std::vector<std::string> parameters;
@@ -142,6 +145,7 @@ TestRequest random_request(Dice& dice) {
                       .name = dice.pick(texts),
                       .kernel = dice.below(dice.one_in(4) ? 5 : 3),
                       .signed_by = dice.below(4),
+                      .inside = dice.below(6),
                       .initrds = {},
                       .initrds_signed_by = {},
                       .parameters = {},
@@ -213,8 +217,9 @@ bool naive_match(const TestRule& rule, const TestRequest& request) {
 }
 
 /// The position of the rule that decides, or the number of rules.
-std::size_t naive_decide(const std::vector<TestRule>& rules, const TestRequest& request) {
-  if (request.create && request.kernel == 4)
+std::size_t naive_decide(const std::vector<TestRule>& rules, bool revokes_inside,
+                         const TestRequest& request) {
+  if (request.create && (request.kernel == 4 || (revokes_inside && request.inside == 5)))
     return rules.size();
   std::size_t i = 0;
   while (i < rules.size() && (request.uid == 3 || !naive_match(rules[i], request)))
@@ -222,9 +227,15 @@ std::size_t naive_decide(const std::vector<TestRule>& rules, const TestRequest& 
   return i;
 }
 
+measure::Sha256 digest(unsigned number) {
+  measure::Sha256 digest{};
+  digest.back() = static_cast<std::byte>(number);
+  return digest;
+}
+
 ImageFacts image(unsigned number) {
   ImageFacts facts;
-  facts.digests.sha256.back() = static_cast<std::byte>(number);
+  facts.digests.sha256 = digest(number);
   return facts;
 }
 
@@ -242,13 +253,16 @@ Decision ask(const Policy& policy, Request request, const TestRequest& from) {
   Decision decision = policy.decide(request);
   if (!from.create)
     return decision;
+  const Decision first = decision;
   GuestFacts& guest = *request.guest;
   const auto learn = [&] {
     const Decision before = decision;
     decision = policy.decide(request);
     CHECK_FALSE((before.unverified && before.allowed));
+    // A refusal may give way to the one that the kernel is revoked, and to nothing else.
+    const bool revoked = guest.kernel.looked_inside && from.inside == 5 && decision.rule.empty();
     if (!before.unverified)
-      CHECK((before.allowed == decision.allowed && before.rule == decision.rule));
+      CHECK((before.allowed == decision.allowed && (before.rule == decision.rule || revoked)));
   };
   for (std::size_t i = 0; i < guest.initrds.size(); ++i) {
     guest.initrds[i].signers = signers(from.initrds_signed_by[i]);
@@ -256,8 +270,13 @@ Decision ask(const Policy& policy, Request request, const TestRequest& from) {
   }
   guest.kernel.signers = signers(from.signed_by & 1); // c1 has signed it inside
   learn();
+  CHECK_FALSE((decision.unverified && !decision.needs_kernel));
+  CHECK((!first.unverified || first.needs_kernel || !decision.unverified));
   guest.kernel.signers = signers(from.signed_by);
   guest.kernel.all_signers_known = true;
+  guest.kernel.looked_inside = true;
+  if (from.inside != 0)
+    guest.kernel.authenticode = digest(from.inside);
   learn();
   CHECK_FALSE(decision.unverified);
   return decision;
@@ -304,7 +323,8 @@ TEST_CASE("policy: random policies decide random requests as a naive evaluator d
     do
       rules.push_back(random_rule(dice));
     while (rules.size() < 6 && !dice.one_in(4));
-    const std::string text = toml(rules);
+    const bool revokes_inside = dice.one_in(2);
+    const std::string text = toml(rules, revokes_inside);
     CAPTURE(text);
     const Policy::Load load = Policy::load({{"random.toml", text}});
     check_refusal(load);
@@ -312,7 +332,7 @@ TEST_CASE("policy: random policies decide random requests as a naive evaluator d
       continue;
     for (int i = 0; i < 20; ++i) {
       const TestRequest request = random_request(dice);
-      const std::size_t position = naive_decide(rules, request);
+      const std::size_t position = naive_decide(rules, revokes_inside, request);
       const bool matched = position < rules.size();
       const Decision decision = ask(*load.policy, request_of(request), request);
       REQUIRE(decision.rule == (matched ? std::to_string(position) : ""));
