@@ -208,6 +208,8 @@ private:
         kib_per_mib;
     if (const auto vtpm = fields_.word("vtpm", vtpm_words))
       configuration.vtpm = *measure::vtpm_from_text(vtpm->text);
+    if (const auto label = fields_.text("xsm_label"))
+      configuration.xsm_label = label->text;
     facts.command_line = command_line();
     const auto kernel = fields_.text("kernel");
     facts.kernel = image(kernel, "kernel");

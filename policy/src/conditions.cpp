@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t shown_command_line = 200;
 constexpr std::size_t shown_parameter = 100;
+constexpr std::size_t shown_label = measure::max_xsm_label_bytes;
 
 /// Collects the outcome of each condition. `why` is only called for one that does not hold.
 class Conditions {
@@ -202,6 +203,24 @@ void check_vtpm(const GuestConditions& wanted, measure::Vtpm vtpm, Conditions& c
     });
 }
 
+/// What an allow rule does not say is not allowed: a label decides what other domains may do to the
+/// guest, and it to them.
+void check_label(const Rule& rule, const std::string& label, Conditions& conditions) {
+  const std::optional<Choice>& labels = rule.guest->xsm_labels;
+  if (!labels && (!rule.allow || label.empty()))
+    return;
+  if (!labels)
+    return conditions.expect(false, [&] {
+      return fmt::format("the guest is to have the XSM label \"{}\" and it has no xsm_labels",
+                         printable(label, shown_label));
+    });
+  conditions.expect(labels->any || (!label.empty() && any_glob_fits(*labels, label)), [&] {
+    return label.empty() ? std::string("the guest is to have no XSM label and it has xsm_labels")
+                         : fmt::format("the XSM label \"{}\" fits none of its xsm_labels",
+                                       printable(label, shown_label));
+  });
+}
+
 void check_guest(const Model& model, const Rule& rule, const GuestFacts& guest,
                  Conditions& conditions) {
   const GuestConditions& wanted = *rule.guest;
@@ -228,6 +247,7 @@ void check_guest(const Model& model, const Rule& rule, const GuestFacts& guest,
   if (wanted.command_line_parameters)
     check_parameters(rule, guest.command_line, conditions);
   check_limits(wanted, guest, conditions);
+  check_label(rule, configuration.xsm_label, conditions);
   if (rule.allow)
     check_vtpm(wanted, configuration.vtpm, conditions);
 }

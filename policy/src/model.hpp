@@ -140,6 +140,7 @@ struct GuestConditions {
   VtpmUse vtpm = VtpmUse::forbidden; // allow rules: what is not said is not allowed
   std::optional<Choice> vtpm_versions;
   measure::Profile vtpm_profile = measure::Profile::uapi;
+  std::optional<Choice> xsm_labels; // globs; absent in an allow rule: no label
 };
 
 /// [rule.upload]: conditions on an upload request.

@@ -27,6 +27,8 @@ struct TestRule {
   std::optional<unsigned> max_vcpus;
   std::string vtpm; // empty: left out
   Words vtpm_versions;
+  bool says_labels = false;
+  Words labels; // globs
 };
 
 const std::vector<std::string> requester_names = {"r0", "r1", "r2"}; // uid 0, 1, 2
@@ -75,7 +77,9 @@ TestRule random_rule(Dice& dice) {
                 .parameters = dice.some_or_any(globs),
                 .max_vcpus = {},
                 .vtpm = {},
-                .vtpm_versions = {}};
+                .vtpm_versions = {},
+                .says_labels = dice.one_in(3),
+                .labels = dice.some_or_any(globs)};
   if (rule.allow && dice.one_in(2))
     rule.max_vcpus = 1 + dice.below(4);
   if (rule.allow)
@@ -121,6 +125,8 @@ std::string toml(const std::vector<TestRule>& rules, bool revokes_inside) {
       text += fmt::format("vtpm = \"{}\"\n", rule.vtpm);
     if (rule.vtpm_versions)
       text += fmt::format("vtpm_versions = {}\n", toml(rule.vtpm_versions));
+    if (rule.says_labels)
+      text += fmt::format("xsm_labels = {}\n", toml(rule.labels));
   }
   return text;
 }
@@ -136,7 +142,8 @@ struct TestRequest {
   std::vector<unsigned> initrds_signed_by; // of each, likewise
   std::vector<std::string> parameters;
   unsigned vcpus = 1;
-  std::string vtpm; // empty: none
+  std::string vtpm;  // empty: none
+  std::string label; // likewise
 };
 
 TestRequest random_request(Dice& dice) {
@@ -150,7 +157,8 @@ TestRequest random_request(Dice& dice) {
                       .initrds_signed_by = {},
                       .parameters = {},
                       .vcpus = 1 + dice.below(4),
-                      .vtpm = dice.one_in(2) ? "" : dice.pick(vtpm_versions)};
+                      .vtpm = dice.one_in(2) ? "" : dice.pick(vtpm_versions),
+                      .label = dice.one_in(3) ? dice.pick(texts) : ""};
   while (dice.one_in(2)) {
     request.initrds.push_back(dice.below(dice.one_in(6) ? 4 : 3));
     request.initrds_signed_by.push_back(dice.below(4));
@@ -184,6 +192,12 @@ bool naive_vtpm(const TestRule& rule, const std::string& vtpm) {
   return !rule.vtpm.empty() && rule.vtpm != "forbidden" && listed(rule.vtpm_versions, vtpm);
 }
 
+bool naive_label(const TestRule& rule, const std::string& label) {
+  if (!rule.says_labels)
+    return !rule.allow || label.empty();
+  return !rule.labels || (!label.empty() && fits_one(rule.labels, label));
+}
+
 bool naive_image(const Words& words, const std::string& name, char by_signer, unsigned signed_by) {
   if (listed(words, name))
     return true;
@@ -200,6 +214,8 @@ bool naive_match(const TestRule& rule, const TestRequest& request) {
     return std::ranges::count(rule.verbs, "list") == 1;
   if (!fits_one(rule.names, request.name) ||
       !naive_image(rule.kernels, fmt::format("k{}", request.kernel), 's', request.signed_by))
+    return false;
+  if (!naive_label(rule, request.label))
     return false;
   std::size_t initrds = 0;
   for (std::size_t i = 0; i < request.initrds.size(); ++i)
@@ -295,6 +311,7 @@ Request request_of(const TestRequest& from) {
   guest.configuration.vcpus = from.vcpus;
   if (!from.vtpm.empty())
     guest.configuration.vtpm = *measure::vtpm_from_text(from.vtpm);
+  guest.configuration.xsm_label = from.label;
   guest.command_line = fmt::format("{}", fmt::join(from.parameters, "  "));
   guest.kernel = image(from.kernel);
   for (const unsigned initrd : from.initrds)
