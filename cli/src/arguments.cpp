@@ -87,6 +87,8 @@ void add_create_guest(CLI::App* app, Guest& guest, Texts& texts) {
       ->check(actions);
   app->add_option("--vtpm", guest.vtpm, "the TPM that it sees: none (default), 1.2 or 2.0")
       ->check(CLI::IsMember({"none", "1.2", "2.0"}));
+  app->add_option("--xsm-label", guest.xsm_label,
+                  "its label, for a Xen with XSM: system_u:system_r:domU_t (default none)");
 }
 
 void add_create(CLI::App& app, Arguments& into, Texts& texts) {

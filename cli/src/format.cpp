@@ -189,6 +189,8 @@ std::string domain_text(const ashlar_v1_Domain& domain) {
       domain.requester, domain.serial, time_text(domain.started_unix), seconds(domain.cpu_time_ns),
       word(domain.on_poweroff), word(domain.on_reboot), word(domain.on_crash), vtpm_text(domain),
       domain.rule, domain.policy_digest, domain.command_line);
+  if (domain.xsm_label[0] != '\0')
+    text += fmt::format("XSM label: {}\n", domain.xsm_label);
   text += image_lines("kernel", domain.kernel);
   for (const ashlar_v1_Image& initrd : std::span(domain.initrds, domain.initrds_count))
     text += image_lines("initrd", initrd);
@@ -210,6 +212,7 @@ Json domain_json(const ashlar_v1_Domain& domain) {
   object["vtpm"] = {{"version", word(domain.vtpm)},
                     {"profile", domain.vtpm_profile},
                     {"domid", domain.vtpm_domid}};
+  object["xsm_label"] = domain.xsm_label;
   return object;
 }
 

@@ -85,6 +85,7 @@ Guest overlay(Guest base, const Guest& over) {
   replace(base.on_reboot, over.on_reboot);
   replace(base.on_crash, over.on_crash);
   replace(base.vtpm, over.vtpm);
+  replace(base.xsm_label, over.xsm_label);
   replace(base.kernel_signature, over.kernel_signature);
   if (!over.initrd_signatures.empty())
     base.initrd_signatures = over.initrd_signatures;
@@ -134,6 +135,7 @@ Result<ashlar_v1_Create> create_request(const Guest& guest) {
   create.on_reboot = TRY(action_from_text("on_reboot", guest.on_reboot));
   create.on_crash = TRY(action_from_text("on_crash", guest.on_crash));
   create.vtpm = TRY(vtpm_from_text(guest.vtpm));
+  TRY(ipc::set_exact_text(create.xsm_label, guest.xsm_label.value_or(""), "the XSM label"));
   return create;
 }
 

@@ -24,7 +24,7 @@ namespace {
 constexpr std::uint64_t max_file_bytes = 64 * 1024;
 constexpr long max_count = 1L << 30; // MiB or vCPUs: the builder's limits are lower
 
-constexpr std::array<std::string_view, 19> understood = {"name",
+constexpr std::array<std::string_view, 20> understood = {"name",
                                                          "uuid",
                                                          "type",
                                                          "builder",
@@ -40,9 +40,16 @@ constexpr std::array<std::string_view, 19> understood = {"name",
                                                          "on_poweroff",
                                                          "on_reboot",
                                                          "on_crash",
+                                                         "seclabel",
                                                          "ashlar_vtpm",
                                                          "ashlar_kernel_signature",
                                                          "ashlar_ramdisk_signature"};
+
+// What a guest could not have been given knowingly: a message of their own says what it does get.
+constexpr std::array<std::string_view, 9> hardware = {
+    "pci", "usbdev", "dtdev", "ioports", "iomem", "irqs", "rdm", "gfx_passthru", "device_tree"};
+constexpr std::array<std::string_view, 11> devices = {
+    "disk", "vif", "vfb", "vkb", "vdispl", "vsnd", "p9", "pvcalls", "channel", "usbctrl", "virtio"};
 
 struct DestroyConfig {
   void operator()(XLU_Config* config) const { xlu_cfg_destroy(config); }
@@ -96,6 +103,7 @@ public:
     guest.on_reboot = TRY(string("on_reboot"));
     guest.on_crash = TRY(string("on_crash"));
     guest.vtpm = TRY(string("ashlar_vtpm"));
+    guest.xsm_label = TRY(string("seclabel"));
     guest.kernel_signature = TRY(string("ashlar_kernel_signature"));
     if (const std::optional<std::string> signature = TRY(string("ashlar_ramdisk_signature")))
       guest.initrd_signatures.push_back(*signature);
@@ -131,6 +139,15 @@ private:
       return fault(ErrorCode::unsupported, statement.key,
                    "the builder makes the vTPM's domain itself: write ashlar_vtpm = \"1.2\" or "
                    "\"2.0\" instead");
+    if (std::ranges::find(hardware, statement.key) != hardware.end())
+      return fault(ErrorCode::unsupported, statement.key,
+                   "no request can ask for the machine's hardware, and so no policy allows it: "
+                   "remove it or leave its list empty");
+    if (std::ranges::find(devices, statement.key) != devices.end())
+      return fault(ErrorCode::unsupported, statement.key,
+                   "a guest gets a console and, with ashlar_vtpm, a TPM, and no other device: "
+                   "remove it or leave its list empty, and bring what the guest needs in its "
+                   "initrd");
     return fault(ErrorCode::unsupported, statement.key,
                  "Ashlar cannot honour this setting; remove it or leave its list empty");
   }

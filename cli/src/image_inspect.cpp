@@ -20,16 +20,17 @@ using Signatures = Result<signature::ImageSignatures>;
 /// The one that was given with --signature.
 using Detached = Result<signature::DetachedSignature>;
 
-std::string by_whom(const std::string& subject, const std::string& issuer,
-                    const measure::Sha256& fingerprint) {
-  return fmt::format("by \"{}\", issued by \"{}\", certificate {}", subject, issuer,
-                     to_hex(fingerprint));
+/// Of one signature, inside or detached: both say who the signer is in the same words.
+template <typename Signature>
+std::string by_whom(const Signature& signature) {
+  return fmt::format("by \"{}\", issued by \"{}\", certificate {}, public key {}",
+                     signature.subject, signature.issuer, to_hex(signature.fingerprint),
+                     to_hex(signature.public_key));
 }
 
 std::string text_of(const Detached& detached) {
   return fmt::format("detached signature: {}\n",
-                     detached ? by_whom(detached->subject, detached->issuer, detached->fingerprint)
-                              : "not valid: " + detached.error().why);
+                     detached ? by_whom(*detached) : "not valid: " + detached.error().why);
 }
 
 nlohmann::ordered_json json_of(const Detached& detached) {
@@ -38,7 +39,8 @@ nlohmann::ordered_json json_of(const Detached& detached) {
           {"why", detached ? "" : detached.error().why},
           {"subject", signer.subject},
           {"issuer", signer.issuer},
-          {"certificate", detached ? to_hex(signer.fingerprint) : ""}};
+          {"certificate", detached ? to_hex(signer.fingerprint) : ""},
+          {"public_key", detached ? to_hex(signer.public_key) : ""}};
 }
 
 std::string text_of(const Signatures& signatures) {
@@ -48,9 +50,8 @@ std::string text_of(const Signatures& signatures) {
   if (signatures->found.empty())
     text += "signatures: none\n";
   for (const signature::FoundSignature& found : signatures->found)
-    text += fmt::format("signature: {}\n",
-                        found.valid ? by_whom(found.subject, found.issuer, found.fingerprint)
-                                    : "not valid: " + found.why);
+    text +=
+        fmt::format("signature: {}\n", found.valid ? by_whom(found) : "not valid: " + found.why);
   return text;
 }
 
@@ -63,7 +64,8 @@ nlohmann::ordered_json json_of(const Signatures& signatures) {
                     {"why", found.why},
                     {"subject", found.subject},
                     {"issuer", found.issuer},
-                    {"certificate", to_hex(found.fingerprint)}});
+                    {"certificate", to_hex(found.fingerprint)},
+                    {"public_key", to_hex(found.public_key)}});
   return list;
 }
 

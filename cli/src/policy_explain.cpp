@@ -116,7 +116,8 @@ Status verify_brought(const policy::Policy& policy, Brought& brought,
   return {};
 }
 
-/// Adds who has signed a kernel inside; nobody can know that of one that is not at hand.
+/// Adds who has signed a kernel inside, and its Authenticode digest; nobody can know that of one
+/// that is not at hand.
 Status look_inside(const policy::Policy& policy, policy::ImageFacts& kernel) {
   if (kernel.claimed)
     return {};
@@ -124,10 +125,13 @@ Status look_inside(const policy::Policy& policy, policy::ImageFacts& kernel) {
   const ImageFile image = TRY(sealed_copy(kernel.label, inspector::max_image_bytes));
   const std::string verifier = TRY(find_verifier());
   const auto report = TRY(run_verifier(verifier, &image, {signers.anchors, true, {}}));
-  if (report.inside)
+  if (report.inside) {
     for (std::string& name : signers.trusting(report.inside->trust))
       kernel.signers.push_back(std::move(name));
+    kernel.authenticode = report.inside->digest;
+  }
   kernel.all_signers_known = true;
+  kernel.looked_inside = true;
   return {};
 }
 
@@ -212,6 +216,8 @@ std::string facts_text(const policy::Request& request) {
   std::string text = fmt::format("kernel {} ({})\n", to_hex(guest.kernel.digests.sha256),
                                  printable(guest.kernel.label));
   text += signers_text("kernel", guest.kernel, guest.kernel.all_signers_known);
+  if (guest.kernel.authenticode)
+    text += fmt::format("kernel authenticode sha256: {}\n", to_hex(*guest.kernel.authenticode));
   for (const policy::ImageFacts& initrd : guest.initrds) {
     text += fmt::format("initrd {} ({})\n", to_hex(initrd.digests.sha256), printable(initrd.label));
     text += signers_text("initrd", initrd, false);
@@ -219,10 +225,10 @@ std::string facts_text(const policy::Request& request) {
   return text;
 }
 
-/// Only a kernel's own signatures can be left: those that are given are verified.
+/// Only what is inside a kernel can be left: signatures that are given are verified.
 constexpr std::string_view missing_fact =
-    "the kernel's bytes are missing here, which may carry signatures: give its file with --kernel "
-    "in place of its digest";
+    "the kernel's bytes are missing here, and with them its signatures and its Authenticode "
+    "digest: give its file with --kernel in place of its digest";
 
 /// A decision and what is needed to show it.
 struct Explanation {

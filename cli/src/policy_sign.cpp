@@ -32,7 +32,10 @@ Result<Keys> read_keys(const Signing& signing) {
 Result<std::string> sign_manifest(const Signing& signing) {
   const Keys keys = TRY(read_keys(signing));
   const std::string text = TRY(read_file(signing.file, policy::max_policy_file_bytes));
-  TRY(policy::read_manifest_text(text));
+  if (text.contains('\0'))
+    return failure(ErrorCode::invalid, "reading the manifest " + signing.file,
+                   "it is no text: sign an image with --detached");
+  TRY(policy::read_manifest_text(text, signing.file));
   return signature::sign(as_bytes(text), signature::Form::with_content, keys.key, keys.certificate);
 }
 

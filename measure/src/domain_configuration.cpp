@@ -16,6 +16,10 @@ bool allowed_in_name(char c) {
          c == '_' || c == '+' || c == '-';
 }
 
+bool allowed_in_label(char c) {
+  return (allowed_in_name(c) && c != '+') || c == ':' || c == ',';
+}
+
 std::unexpected<Error> refused(const DomainConfiguration& configuration, ErrorCode code,
                                std::string why) {
   return failure(
@@ -69,6 +73,23 @@ Result<Vtpm> vtpm_from_text(std::string_view text) {
                  "it must be none, 1.2 or 2.0");
 }
 
+namespace {
+
+Status validate_label(const DomainConfiguration& configuration) {
+  const std::string& label = configuration.xsm_label;
+  if (label.size() > max_xsm_label_bytes)
+    return refused(configuration, ErrorCode::limit,
+                   fmt::format("xsm_label has {} bytes, above the limit of {}", label.size(),
+                               max_xsm_label_bytes));
+  if (const auto bad = std::ranges::find_if_not(label, allowed_in_label); bad != label.end())
+    return refused(configuration, ErrorCode::invalid,
+                   fmt::format("xsm_label has \"{}\" at byte {}: use only A-Z a-z 0-9 . _ : , -",
+                               printable(std::string_view(&*bad, 1)), bad - label.begin()));
+  return {};
+}
+
+} // namespace
+
 Status validate(const DomainConfiguration& configuration) {
   const std::string& name = configuration.name;
   if (name.empty())
@@ -91,26 +112,31 @@ Status validate(const DomainConfiguration& configuration) {
                    fmt::format("max_memory_kib is {}, below memory_kib, which is {}: raise it to "
                                "at least that",
                                configuration.max_memory_kib, configuration.memory_kib));
-  return {};
+  return validate_label(configuration);
 }
 
 std::string canonical_text(const DomainConfiguration& configuration) {
   // A change of the order, of a key or of a word changes every guest's measurement: only together
-  // with the number in the first line, and with docs/measurements.md.
-  return fmt::format("ashlar-domain-configuration=2\n"
-                     "name={}\n"
-                     "type={}\n"
-                     "vcpus={}\n"
-                     "memory_kib={}\n"
-                     "max_memory_kib={}\n"
-                     "on_poweroff={}\n"
-                     "on_reboot={}\n"
-                     "on_crash={}\n"
-                     "vtpm={}\n",
-                     configuration.name, to_string(configuration.type), configuration.vcpus,
-                     configuration.memory_kib, configuration.max_memory_kib,
-                     to_string(configuration.on_poweroff), to_string(configuration.on_reboot),
-                     to_string(configuration.on_crash), to_string(configuration.vtpm));
+  // with the number in the first line, and with docs/measurements.md. A guest without a label is
+  // measured as before there were any.
+  std::string text =
+      fmt::format("ashlar-domain-configuration=2\n"
+                  "name={}\n"
+                  "type={}\n"
+                  "vcpus={}\n"
+                  "memory_kib={}\n"
+                  "max_memory_kib={}\n"
+                  "on_poweroff={}\n"
+                  "on_reboot={}\n"
+                  "on_crash={}\n"
+                  "vtpm={}\n",
+                  configuration.name, to_string(configuration.type), configuration.vcpus,
+                  configuration.memory_kib, configuration.max_memory_kib,
+                  to_string(configuration.on_poweroff), to_string(configuration.on_reboot),
+                  to_string(configuration.on_crash), to_string(configuration.vtpm));
+  if (!configuration.xsm_label.empty())
+    text += fmt::format("xsm_label={}\n", configuration.xsm_label);
+  return text;
 }
 
 } // namespace ashlar::measure

@@ -128,17 +128,37 @@ private:
     measure::Sha256 result{};
     if (!policy_.image_signers(word.text).empty())
       return result; // known by its signature: any digest will do
+    if (const auto written = written_digest(word))
+      return *written;
+    fields_.error(word.where,
+                  fmt::format("\"{}\" is neither an image of the policy nor a digest: write a "
+                              "declared name, 64 hexadecimal digits, or 2 for a made-up digest",
+                              word.text));
+    return result;
+  }
+
+  static std::optional<measure::Sha256> written_digest(const Word& word) {
+    measure::Sha256 result{};
     const auto bytes = from_hex(word.text);
     if (bytes && bytes->size() == 1)
       result.fill(bytes->front());
     else if (bytes && bytes->size() == result.size())
       std::ranges::copy(*bytes, result.begin());
     else
-      fields_.error(word.where,
-                    fmt::format("\"{}\" is neither an image of the policy nor a digest: write a "
-                                "declared name, 64 hexadecimal digits, or 2 for a made-up digest",
-                                word.text));
+      return std::nullopt;
     return result;
+  }
+
+  std::optional<measure::Sha256> kernel_authenticode() {
+    const auto word = fields_.text("authenticode_sha256");
+    if (!word)
+      return std::nullopt;
+    const auto written = written_digest(*word);
+    if (!written)
+      fields_.error(word->where, fmt::format("\"{}\" is not a digest: write 64 hexadecimal digits, "
+                                             "or 2 for a made-up digest",
+                                             word->text));
+    return written;
   }
 
   /// An image that is known by its signer counts as signed by the first that may have.
@@ -148,7 +168,9 @@ private:
                      .digests = {},
                      .claimed = true,
                      .signers = {},
-                     .all_signers_known = true};
+                     .all_signers_known = true,
+                     .looked_inside = true,
+                     .authenticode = {}};
     if (!word)
       return facts;
     facts.digests.sha256 = digest(*word);
@@ -186,11 +208,14 @@ private:
         kib_per_mib;
     if (const auto vtpm = fields_.word("vtpm", vtpm_words))
       configuration.vtpm = *measure::vtpm_from_text(vtpm->text);
+    if (const auto label = fields_.text("xsm_label"))
+      configuration.xsm_label = label->text;
     facts.command_line = command_line();
     const auto kernel = fields_.text("kernel");
     facts.kernel = image(kernel, "kernel");
     if (auto signers = kernel_signers())
       facts.kernel.signers = std::move(*signers);
+    facts.kernel.authenticode = kernel_authenticode();
     for (const Word& initrd : fields_.texts("initrds").value_or(std::vector<Word>()))
       facts.initrds.push_back(image(initrd, "initrd"));
     return facts;

@@ -64,6 +64,11 @@ void check_declarations(const Model& model, Findings& findings) {
               fmt::format("the policy revokes more than {} certificates: delete those whose issuer "
                           "is not named any more",
                           signature::max_revoked_certificates));
+  if (model.revoked_keys.size() > signature::max_revoked_keys)
+    add_error(findings, model.revoked_keys.back().where,
+              fmt::format("the policy revokes more than {} public keys: delete those whose issuer "
+                          "is not named any more",
+                          signature::max_revoked_keys));
 }
 
 /// A deny rule cannot know an image by its signer; `why` says so.

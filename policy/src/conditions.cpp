@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t shown_command_line = 200;
 constexpr std::size_t shown_parameter = 100;
+constexpr std::size_t shown_label = measure::max_xsm_label_bytes;
 
 /// Collects the outcome of each condition. `why` is only called for one that does not hold.
 class Conditions {
@@ -20,6 +21,10 @@ public:
   explicit Conditions(Match& match) : match_(match) {}
 
   /// Who has signed `image` decides, and is not known.
+  void leave_kernel_open() {
+    match_.kernel_open = true;
+    leave_open("the kernel");
+  }
   void leave_open(std::string image) {
     if (match_.unverified.empty())
       match_.unverified = std::move(image);
@@ -82,7 +87,7 @@ void check_kernel(const Model& model, const Choice& kernels, const GuestFacts& g
                   Conditions& conditions) {
   const Among among = image_among(model, kernels, guest.kernel);
   if (among == Among::unknown)
-    return conditions.leave_open("the kernel");
+    return conditions.leave_kernel_open();
   conditions.expect(among == Among::yes, [&] {
     return fmt::format("the kernel's sha256 {} is none of its kernels{}",
                        to_hex(guest.kernel.digests.sha256), or_signed(model, kernels));
@@ -189,6 +194,24 @@ void check_vtpm(const GuestConditions& wanted, measure::Vtpm vtpm, Conditions& c
     });
 }
 
+/// What an allow rule does not say is not allowed: a label decides what other domains may do to the
+/// guest, and it to them.
+void check_label(const Rule& rule, const std::string& label, Conditions& conditions) {
+  const std::optional<Choice>& labels = rule.guest->xsm_labels;
+  if (!labels && (!rule.allow || label.empty()))
+    return;
+  if (!labels)
+    return conditions.expect(false, [&] {
+      return fmt::format("the guest is to have the XSM label \"{}\" and it has no xsm_labels",
+                         printable(label, shown_label));
+    });
+  conditions.expect(labels->any || (!label.empty() && any_glob_fits(*labels, label)), [&] {
+    return label.empty() ? std::string("the guest is to have no XSM label and it has xsm_labels")
+                         : fmt::format("the XSM label \"{}\" fits none of its xsm_labels",
+                                       printable(label, shown_label));
+  });
+}
+
 void check_guest(const Model& model, const Rule& rule, const GuestFacts& guest,
                  Conditions& conditions) {
   const GuestConditions& wanted = *rule.guest;
@@ -215,6 +238,7 @@ void check_guest(const Model& model, const Rule& rule, const GuestFacts& guest,
   if (wanted.command_line_parameters)
     check_parameters(rule, guest.command_line, conditions);
   check_limits(wanted, guest, conditions);
+  check_label(rule, configuration.xsm_label, conditions);
   if (rule.allow)
     check_vtpm(wanted, configuration.vtpm, conditions);
 }
@@ -265,6 +289,7 @@ Match evaluate(const Model& model, const Rule& rule, std::string_view requester,
   Match match{.for_requester = contains(rule.requesters, requester),
               .for_verb = contains(rule.verbs, to_string(request.verb)),
               .unverified = {},
+              .kernel_open = false,
               .satisfied = 0,
               .failed = {}};
   Conditions conditions(match);

@@ -16,6 +16,7 @@ struct Match {
   /// An image that the rule may know by its signer, while not all of its signers are among the
   /// facts: neither satisfied nor failed. "the kernel", "initrd 2"; empty: none.
   std::string unverified;
+  bool kernel_open = false;        // the kernel is such an image
   unsigned satisfied = 0;          // conditions that hold, requester and verb among them
   std::vector<std::string> failed; // each completes "the rule would match, but …"
 };

@@ -23,6 +23,7 @@ std::string describe(const Peer& peer) {
 Decision denial(const Requester* requester, std::string reason) {
   return {.allowed = false,
           .unverified = false,
+          .needs_kernel = false,
           .requester = requester == nullptr ? std::string() : requester->name,
           .rule = {},
           .where = {},
@@ -89,28 +90,106 @@ RuleTrace trace_of(const Rule& rule, const Match& match) {
 /// An image that the policy takes back, whatever its rules say.
 struct RevokedImage {
   const Revoked* entry = nullptr;
-  std::string what; // "the kernel", "initrd 2", "the image"
+  std::string what; // "the kernel with the sha256", "initrd 2 with the sha256"
 };
+
+RevokedImage revoked_kernel(const Model& model, const ImageFacts& kernel) {
+  if (const Revoked* entry = model.revoked_image(kernel.digests.sha256))
+    return {entry, "the kernel with the sha256"};
+  if (kernel.authenticode)
+    return {model.revoked_kernel(*kernel.authenticode), "the kernel with the Authenticode sha256"};
+  return {};
+}
 
 RevokedImage revoked_image(const Model& model, const Request& request) {
   if (request.upload)
-    return {model.revoked_image(request.upload->sha256), "the image"};
+    return {model.revoked_image(request.upload->sha256), "the image with the sha256"};
   if (!request.guest)
     return {};
-  if (const Revoked* kernel = model.revoked_image(request.guest->kernel.digests.sha256))
-    return {kernel, "the kernel"};
+  RevokedImage kernel = revoked_kernel(model, request.guest->kernel);
+  if (kernel.entry != nullptr)
+    return kernel;
   for (std::size_t i = 0; i < request.guest->initrds.size(); ++i)
     if (const Revoked* entry = model.revoked_image(request.guest->initrds[i].digests.sha256))
-      return {entry, fmt::format("initrd {}", i + 1)};
+      return {entry, fmt::format("initrd {} with the sha256", i + 1)};
   return {};
 }
 
 Decision revocation(const Requester& requester, const RevokedImage& image) {
   Decision decision =
-      denial(&requester, fmt::format("the policy revokes {} with the sha256 {}{}{}", image.what,
-                                     to_hex(image.entry->sha256),
-                                     image.entry->reason.empty() ? "" : ": ", image.entry->reason));
+      denial(&requester,
+             fmt::format("the policy revokes {} {}{}{}", image.what, to_hex(image.entry->sha256),
+                         image.entry->reason.empty() ? "" : ": ", image.entry->reason));
   decision.where = image.entry->where;
+  return decision;
+}
+
+/// The kernel may be one that is revoked by a digest that nobody has looked for yet. Nothing is
+/// looked at for what the builder starts itself.
+bool revocation_open(const Model& model, const Request& request) {
+  return request.guest && !model.revoked_authenticode.empty() &&
+         !request.guest->kernel.looked_inside &&
+         !std::holds_alternative<BootManifestPeer>(request.peer);
+}
+
+/// Of an answer that is open at the rule at `position`: may what is inside the kernel still change
+/// it?
+bool needs_kernel(const Model& model, std::size_t position, const std::string& requester,
+                  const Request& request) {
+  for (std::size_t i = position; i < model.rules.size(); ++i) {
+    const Match match = evaluate(model, model.rules[i], requester, request);
+    if (!match.failed.empty())
+      continue;
+    if (match.kernel_open || (model.rules[i].allow && revocation_open(model, request)))
+      return true;
+    if (match.unverified.empty())
+      return false;
+  }
+  return false;
+}
+
+/// `decision` as `rule`, of which nothing failed, leaves it.
+void leave_open(Decision& decision, const Rule& rule, std::string_view why) {
+  decision.unverified = true;
+  decision.where = rule.where;
+  decision.reason =
+      fmt::format("this is not decided: rule \"{}\" comes first, and {}", rule.name, why);
+}
+
+void decide_by(Decision& decision, const Rule& rule, const Request& request) {
+  decision.allowed = rule.allow;
+  decision.rule = rule.name;
+  decision.where = rule.where;
+  if (rule.allow && rule.guest && request.guest &&
+      request.guest->configuration.vtpm != measure::Vtpm::none)
+    decision.vtpm_profile = rule.guest->vtpm_profile;
+  decision.reason = fmt::format("rule \"{}\" {} this", rule.name, rule.allow ? "allows" : "denies");
+}
+
+/// The first rule that matches, or that may once more is known.
+Decision decide_by_rules(const Model& model, const Requester& requester, const Request& request) {
+  Decision decision = denial(&requester, {});
+  Nearest nearest;
+  for (std::size_t i = 0; i < model.rules.size(); ++i) {
+    const Rule& rule = model.rules[i];
+    const Match match = evaluate(model, rule, requester.name, request);
+    decision.trace.push_back(trace_of(rule, match));
+    if (!match.failed.empty()) {
+      nearest.offer(rule, match);
+      continue;
+    }
+    if (!match.unverified.empty())
+      leave_open(decision, rule, unverified(match));
+    else if (rule.allow && revocation_open(model, request))
+      leave_open(decision, rule,
+                 "the policy revokes kernels by Authenticode digests, and nobody "
+                 "has looked for this kernel's");
+    else
+      decide_by(decision, rule, request);
+    decision.needs_kernel = decision.unverified && needs_kernel(model, i, requester.name, request);
+    return decision;
+  }
+  decision.reason = nearest.reason(requester, request.verb);
   return decision;
 }
 
@@ -128,33 +207,7 @@ Decision decide(const Model& model, const Request& request) {
                   fmt::format("the request to {} does not say what", to_string(request.verb)));
   if (const RevokedImage revoked = revoked_image(model, request); revoked.entry != nullptr)
     return revocation(*requester, revoked);
-  Decision decision = denial(requester, {});
-  Nearest nearest;
-  for (const Rule& rule : model.rules) {
-    const Match match = evaluate(model, rule, requester->name, request);
-    decision.trace.push_back(trace_of(rule, match));
-    if (match.failed.empty() && !match.unverified.empty()) {
-      decision.unverified = true;
-      decision.where = rule.where;
-      decision.reason = fmt::format("this is not decided: rule \"{}\" comes first, and {}",
-                                    rule.name, unverified(match));
-      return decision;
-    }
-    if (match.failed.empty()) {
-      decision.allowed = rule.allow;
-      decision.rule = rule.name;
-      decision.where = rule.where;
-      if (rule.allow && rule.guest && request.guest &&
-          request.guest->configuration.vtpm != measure::Vtpm::none)
-        decision.vtpm_profile = rule.guest->vtpm_profile;
-      decision.reason =
-          fmt::format("rule \"{}\" {} this", rule.name, rule.allow ? "allows" : "denies");
-      return decision;
-    }
-    nearest.offer(rule, match);
-  }
-  decision.reason = nearest.reason(*requester, request.verb);
-  return decision;
+  return decide_by_rules(model, *requester, request);
 }
 
 bool may_see(const Model& model, std::string_view requester, std::string_view owner) {

@@ -29,6 +29,9 @@ bool is_wanted(std::string_view name, Wanted wanted) {
 
 Result<std::vector<std::string>> file_names(const std::string& path, Wanted wanted) {
   const Directory directory(::opendir(path.c_str()));
+  if (!directory && errno == ENOTDIR)
+    return failure(ErrorCode::invalid, "opening the policy directory " + path,
+                   "it is a file: give the directory that holds the policy's files");
   if (!directory)
     return errno_failure("opening the policy directory " + path);
   std::vector<std::string> names;

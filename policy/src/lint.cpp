@@ -21,8 +21,8 @@ bool restricts(const std::optional<Choice>& choice) {
 bool restricts(const GuestConditions& guest) {
   return restricts(guest.names) || restricts(guest.types) || restricts(guest.kernels) ||
          restricts(guest.initrds) || restricts(guest.command_lines) ||
-         restricts(guest.command_line_parameters) || guest.max_vcpus || guest.max_memory_mib ||
-         guest.max_initrds;
+         restricts(guest.command_line_parameters) || restricts(guest.xsm_labels) ||
+         guest.max_vcpus || guest.max_memory_mib || guest.max_initrds;
 }
 
 bool restricts(const UploadConditions& upload) {
@@ -38,12 +38,18 @@ bool covers_vtpms_of(const Rule& earlier, const Rule& rule) {
          !restricts(wide.vtpm_versions);
 }
 
+/// Likewise for its XSM label: an allow rule that says nothing of labels takes guests without one.
+bool covers_labels_of(const Rule& earlier, const Rule& rule) {
+  return !earlier.allow || earlier.guest->xsm_labels ||
+         (rule.allow && rule.guest && !rule.guest->xsm_labels);
+}
+
 /// Does the rule decide every request of this requester with this verb that `later` could match?
 bool decides_all(const Rule& rule, const Rule& later, const Requester& requester, Verb verb) {
   if (!contains(rule.requesters, requester.name) || !contains(rule.verbs, to_string(verb)))
     return false;
   if (verb == Verb::create && rule.guest)
-    return !restricts(*rule.guest) && covers_vtpms_of(rule, later);
+    return !restricts(*rule.guest) && covers_vtpms_of(rule, later) && covers_labels_of(rule, later);
   if (verb == Verb::upload && rule.upload)
     return !restricts(*rule.upload);
   return true;

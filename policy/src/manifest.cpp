@@ -32,16 +32,16 @@ void read_manifest_image(Fields fields, ReleaseManifest& manifest) {
 
 } // namespace
 
-Result<ReleaseManifest> read_manifest_text(std::string_view text) {
+Result<ReleaseManifest> read_manifest_text(std::string_view text, const std::string& name) {
   const std::string doing = "reading the manifest";
-  const auto document = parse_document({.name = "manifest", .text = std::string(text)});
+  const auto document = parse_document({.name = name, .text = std::string(text)});
   if (!document)
     return failure(ErrorCode::invalid, doing, document.error().text());
   Findings findings;
   ReleaseManifest manifest;
   Fields file(*document, "the manifest", findings);
-  if (const auto name = read_name(file, "release"))
-    manifest.release = name->text;
+  if (const auto release = read_name(file, "release"))
+    manifest.release = release->text;
   manifest.sequence = file.number("sequence", 1, max_sequence).value_or(0);
   for (const std::string_view key : {"release", "sequence", "image"})
     if (file.entry(key) == nullptr)

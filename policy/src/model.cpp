@@ -89,18 +89,31 @@ const Release* Model::release(std::string_view name) const {
   return find_named(releases, name);
 }
 
+const Revoked* find_digest(const std::vector<Revoked>& all, const measure::Sha256& sha256) {
+  const auto found = std::ranges::find(all, sha256, &Revoked::sha256);
+  return found == all.end() ? nullptr : &*found;
+}
+
 const Revoked* Model::revoked_image(const measure::Sha256& sha256) const {
-  const auto found = std::ranges::find(revoked_images, sha256, &Revoked::sha256);
-  return found == revoked_images.end() ? nullptr : &*found;
+  return find_digest(revoked_images, sha256);
+}
+
+const Revoked* Model::revoked_kernel(const measure::Sha256& authenticode) const {
+  return find_digest(revoked_authenticode, authenticode);
 }
 
 signature::Anchors Model::anchors(const std::vector<Word>& names) const {
   signature::Anchors anchors;
   for (const Word& name : names)
-    if (const Certificate* named = certificate(name.text); named != nullptr)
+    if (const Certificate* named = certificate(name.text); named != nullptr) {
       anchors.certificates.push_back(named->x509);
+      if (named->code_only)
+        anchors.code_only.push_back(named->x509.fingerprint());
+    }
   for (const Revoked& revoked : revoked_certificates)
     anchors.revoked.push_back(revoked.sha256);
+  for (const Revoked& revoked : revoked_keys)
+    anchors.revoked_keys.push_back(revoked.sha256);
   return anchors;
 }
 

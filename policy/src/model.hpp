@@ -61,6 +61,7 @@ struct Certificate {
   std::string name;
   Location where;
   signature::Certificate x509;
+  bool code_only = false; // vouches only for signers whose own certificate is for signing code
 };
 
 /// A [[release]]: who may say what belongs to it, and what they said last.
@@ -87,6 +88,10 @@ struct Revoked {
   Location where;
   std::string reason; // may be empty
 };
+
+/// The entry with this digest, or nullptr.
+[[nodiscard]] const Revoked* find_digest(const std::vector<Revoked>& all,
+                                         const measure::Sha256& sha256);
 
 struct DomainName {
   std::string name;
@@ -135,6 +140,7 @@ struct GuestConditions {
   VtpmUse vtpm = VtpmUse::forbidden; // allow rules: what is not said is not allowed
   std::optional<Choice> vtpm_versions;
   measure::Profile vtpm_profile = measure::Profile::uapi;
+  std::optional<Choice> xsm_labels; // globs; absent in an allow rule: no label
 };
 
 /// [rule.upload]: conditions on an upload request.
@@ -160,7 +166,9 @@ struct Model {
   std::vector<Release> releases;
   std::vector<Manifest> manifests;
   std::vector<Revoked> revoked_images;
+  std::vector<Revoked> revoked_authenticode; // of kernels, whatever their unsigned bytes
   std::vector<Revoked> revoked_certificates; // their fingerprints
+  std::vector<Revoked> revoked_keys;         // digests of public keys
   std::vector<Requester> requesters;
   std::vector<Rule> rules;
 
@@ -171,6 +179,8 @@ struct Model {
   [[nodiscard]] const Requester* requester(std::string_view name) const;
   /// The entry that revokes an image with this digest, or nullptr.
   [[nodiscard]] const Revoked* revoked_image(const measure::Sha256& sha256) const;
+  /// The entry that revokes a kernel with this Authenticode digest, or nullptr.
+  [[nodiscard]] const Revoked* revoked_kernel(const measure::Sha256& authenticode) const;
   /// The certificates with these names, and all that are revoked.
   [[nodiscard]] signature::Anchors anchors(const std::vector<Word>& names) const;
   /// The first requester whose identity is that of `peer`, or nullptr.

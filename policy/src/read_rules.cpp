@@ -121,6 +121,7 @@ GuestConditions read_guest(Fields fields, bool allow) {
   guest.initrds = fields.choice("initrds");
   guest.command_lines = fields.choice("command_lines");
   guest.command_line_parameters = fields.choice("command_line_parameters");
+  guest.xsm_labels = fields.choice("xsm_labels");
   guest.max_vcpus = fields.number("max_vcpus", 1, max_vcpus_value);
   guest.max_memory_mib = fields.number("max_memory_mib", 1, max_mib_value);
   guest.max_initrds = fields.number("max_initrds", 0, max_initrds_value);
@@ -130,6 +131,7 @@ GuestConditions read_guest(Fields fields, bool allow) {
   check_not_empty(fields, "types");
   check_not_empty(fields, "kernels");
   check_not_empty(fields, "command_lines");
+  check_not_empty(fields, "xsm_labels");
   check_command_line_keys(fields, guest);
   fields.report_unknown();
   if (allow)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // [[certificate]], [[release]], [[manifest]] and [[revoked]].
+#include <algorithm>
+#include <array>
+
 #include <fmt/format.h>
 
 #include "ashlar/base/bytes.hpp"
@@ -8,6 +11,8 @@
 namespace ashlar::policy {
 
 namespace {
+
+constexpr std::array<std::string_view, 2> signer_words = {"any", "code-signing"};
 
 void add_revoked(Fields& fields, std::string_view key, const std::string& reason,
                  std::vector<Revoked>& all) {
@@ -20,6 +25,7 @@ void add_revoked(Fields& fields, std::string_view key, const std::string& reason
 void read_certificate(Fields fields, Model& model) {
   const auto name = read_name(fields, "name");
   const auto pem = fields.block("pem");
+  const auto signers = fields.word("signers", signer_words);
   if (fields.entry("name") == nullptr)
     fields.missing("name", "write the name that images and releases use for it");
   if (fields.entry("pem") == nullptr)
@@ -32,7 +38,10 @@ void read_certificate(Fields fields, Model& model) {
                                                fmt::format("the certificate \"{}\"", name->text));
   if (!x509)
     return fields.error(pem->where, x509.error().message());
-  model.certificates.push_back({name->text, fields.where(), std::move(*x509)});
+  model.certificates.push_back({.name = name->text,
+                                .where = fields.where(),
+                                .x509 = std::move(*x509),
+                                .code_only = signers && signers->text == "code-signing"});
 }
 
 void read_release(Fields fields, Model& model) {
@@ -69,9 +78,14 @@ void read_revoked(Fields fields, Model& model) {
   const auto reason = fields.text("reason");
   const std::string why = reason ? reason->text : std::string();
   add_revoked(fields, "sha256", why, model.revoked_images);
+  add_revoked(fields, "authenticode_sha256", why, model.revoked_authenticode);
   add_revoked(fields, "certificates", why, model.revoked_certificates);
-  if (fields.entry("sha256") == nullptr && fields.entry("certificates") == nullptr)
-    fields.missing("sha256", "list digests of images, or fingerprints in \"certificates\"");
+  add_revoked(fields, "public_keys", why, model.revoked_keys);
+  constexpr std::array<std::string_view, 4> lists = {"sha256", "authenticode_sha256",
+                                                     "certificates", "public_keys"};
+  if (std::ranges::none_of(lists, [&](auto key) { return fields.entry(key) != nullptr; }))
+    fields.missing("sha256", "list digests of images, or what else is revoked in "
+                             "\"authenticode_sha256\", \"certificates\" or \"public_keys\"");
   fields.report_unknown();
 }
 

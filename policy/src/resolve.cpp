@@ -19,8 +19,10 @@ enum class Revocation { counts, ignored };
 signature::Anchors anchors_of(const Model& model, const std::vector<Word>& names,
                               Revocation revocation) {
   signature::Anchors anchors = model.anchors(names);
-  if (revocation == Revocation::ignored)
+  if (revocation == Revocation::ignored) {
     anchors.revoked.clear();
+    anchors.revoked_keys.clear();
+  }
   return anchors;
 }
 
@@ -139,9 +141,10 @@ void lint_certificate(const Model& model, const Certificate& certificate, std::i
                      certificate.x509.expiry()));
   if (certificate.x509.begins_after(now))
     warn("is not valid yet: its signatures count all the same; is the clock right?");
-  const auto revoked = std::ranges::find(model.revoked_certificates, certificate.x509.fingerprint(),
-                                         &Revoked::sha256);
-  if (revoked != model.revoked_certificates.end())
+  const Revoked* revoked = find_digest(model.revoked_certificates, certificate.x509.fingerprint());
+  if (revoked == nullptr)
+    revoked = find_digest(model.revoked_keys, certificate.x509.public_key());
+  if (revoked != nullptr)
     warn(fmt::format("is revoked at {}: nothing that it signed counts; delete it",
                      revoked->where.text()));
 }

@@ -181,15 +181,17 @@ FoundSignature describe(const Signer& signer, const Status& outcome) {
           .why = outcome ? std::string() : outcome.error().why,
           .subject = certificate.subject(),
           .issuer = certificate.issuer(),
-          .fingerprint = certificate.fingerprint()};
+          .fingerprint = certificate.fingerprint(),
+          .public_key = certificate.public_key()};
 }
 
 /// One signature says "trusted", another "revoked": the image was signed twice, so that one of the
 /// certificates can be given up.
 Trust better(Trust one, Trust other) {
-  if (one == Trust::trusted || other == Trust::trusted)
-    return Trust::trusted;
-  return one == Trust::revoked || other == Trust::revoked ? Trust::revoked : Trust::none;
+  for (const Trust best : {Trust::trusted, Trust::revoked, Trust::unfit})
+    if (one == best || other == best)
+      return best;
+  return Trust::none;
 }
 
 } // namespace
@@ -207,7 +209,8 @@ Result<ImageSignatures> check_image(std::span<const std::byte> image, const Anch
                               .why = signer.error().why,
                               .subject = {},
                               .issuer = {},
-                              .fingerprint = {}});
+                              .fingerprint = {},
+                              .public_key = {}});
       continue;
     }
     const Status outcome = check_signature(pe, *signer);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <ctime>
 
+#include <openssl/x509v3.h>
+
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/signature/limits.hpp"
 #include "openssl.hpp"
@@ -85,6 +87,25 @@ measure::Sha256 Certificate::fingerprint() const {
   X509_digest(x509_.get(), EVP_sha256(), reinterpret_cast<unsigned char*>(fingerprint.data()),
               &size);
   return fingerprint;
+}
+
+measure::Sha256 Certificate::public_key() const {
+  measure::Sha256 digest{};
+  EVP_PKEY* const key = X509_get0_pubkey(x509_.get());
+  unsigned char* der = nullptr;
+  const int size = key == nullptr ? -1 : i2d_PUBKEY(key, &der);
+  ERR_clear_error();
+  if (size > 0)
+    EVP_Digest(der, static_cast<std::size_t>(size), reinterpret_cast<unsigned char*>(digest.data()),
+               nullptr, EVP_sha256(), nullptr);
+  OPENSSL_free(der);
+  return digest;
+}
+
+bool Certificate::signs_code() const {
+  // Without the extension OpenSSL answers with all bits set.
+  return (X509_get_extension_flags(x509_.get()) & EXFLAG_XKUSAGE) != 0 &&
+         (X509_get_extended_key_usage(x509_.get()) & XKU_CODE_SIGN) != 0;
 }
 
 std::string Certificate::subject() const {

@@ -84,6 +84,21 @@ Result<X509*> certificate_of(CMS_SignerInfo* signer, const std::string& doing) {
   return certificate;
 }
 
+/// Why nobody trusts a signer; `strangers` ends the sentence for one that no anchor knows.
+std::string why_untrusted(const std::vector<Trust>& all, const std::string& subject,
+                          std::string_view strangers) {
+  if (std::ranges::count(all, Trust::revoked) > 0)
+    return fmt::format("a certificate between its signer \"{}\" and the one named, or the key of "
+                       "one, is revoked",
+                       subject);
+  if (std::ranges::count(all, Trust::unfit) > 0)
+    return fmt::format("the certificate of its signer \"{}\" is not marked for signing code "
+                       "(extended key usage), which the policy demands with signers = "
+                       "\"code-signing\"",
+                       subject);
+  return fmt::format("its signer \"{}\" has {}", subject, strangers);
+}
+
 /// Is a certificate known for this signer, and does an anchor trust it?
 Status check_trust(CMS_SignerInfo* signer, STACK_OF(X509) * embedded, const Anchors& anchors,
                    const std::string& doing) {
@@ -91,12 +106,9 @@ Status check_trust(CMS_SignerInfo* signer, STACK_OF(X509) * embedded, const Anch
   const std::vector<Trust> all = trust(certificate, embedded, anchors);
   if (std::ranges::count(all, Trust::trusted) > 0)
     return {};
-  const char* const why =
-      std::ranges::count(all, Trust::revoked) > 0
-          ? "a certificate between its signer \"{}\" and the one named is revoked"
-          : "its signer \"{}\" has none of the certificates named, nor one issued by them";
   return failure(ErrorCode::denied, doing,
-                 fmt::format(fmt::runtime(why), Certificate::of(certificate).subject()));
+                 why_untrusted(all, Certificate::of(certificate).subject(),
+                               "none of the certificates named, nor one issued by them"));
 }
 
 /// The last failure of check_trust(), or success when one signer is trusted.
@@ -224,19 +236,18 @@ Result<DetachedSignature> check_detached(std::span<const std::byte> message,
   return DetachedSignature{.subject = signer.subject(),
                            .issuer = signer.issuer(),
                            .fingerprint = signer.fingerprint(),
+                           .public_key = signer.public_key(),
                            .trust = trust(certificate, detached.embedded.get(), anchors)};
 }
 
 Status require_trusted(const DetachedSignature& signature, const std::string& what) {
   if (std::ranges::count(signature.trust, Trust::trusted) > 0)
     return {};
-  const char* const why =
-      std::ranges::count(signature.trust, Trust::revoked) > 0
-          ? "a certificate between its signer \"{}\" and one of the policy is revoked"
-          : "its signer \"{}\" has no certificate of the policy, nor one issued by them: leave "
-            "the signature out, or have one made by somebody whom the policy names";
-  return failure(ErrorCode::denied, "verifying " + what,
-                 fmt::format(fmt::runtime(why), signature.subject));
+  return failure(
+      ErrorCode::denied, "verifying " + what,
+      why_untrusted(signature.trust, signature.subject,
+                    "no certificate of the policy, nor one issued by them: leave the signature "
+                    "out, or have one made by somebody whom the policy names"));
 }
 
 } // namespace ashlar::signature

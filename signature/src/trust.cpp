@@ -14,10 +14,17 @@ namespace {
 
 constexpr int security_level = 2; // 112 bits: SSL_CTX_set_security_level(3) has the table
 
-bool any_revoked(const STACK_OF(X509) * chain, const std::vector<measure::Sha256>& revoked) {
-  for (int i = 0; i < sk_X509_num(chain); ++i)
-    if (std::ranges::count(revoked, Certificate::of(sk_X509_value(chain, i)).fingerprint()) > 0)
+bool contains(const std::vector<measure::Sha256>& all, const measure::Sha256& one) {
+  return std::ranges::find(all, one) != all.end();
+}
+
+bool any_revoked(const STACK_OF(X509) * chain, const Anchors& anchors) {
+  for (int i = 0; i < sk_X509_num(chain); ++i) {
+    const Certificate certificate = Certificate::of(sk_X509_value(chain, i));
+    if (contains(anchors.revoked, certificate.fingerprint()) ||
+        contains(anchors.revoked_keys, certificate.public_key()))
       return true;
+  }
   return false;
 }
 
@@ -31,12 +38,14 @@ const char* to_string(Trust trust) {
     return "trusted";
   case Trust::revoked:
     return "revoked";
+  case Trust::unfit:
+    return "unfit";
   }
   return "unknown";
 }
 
 Trust trust(x509_st* signer, stack_st_X509* others, const Certificate& anchor,
-            const std::vector<measure::Sha256>& revoked) {
+            const Anchors& anchors) {
   // Named itself, it needs nobody's word: certificates that come along could only spoil the chain.
   if (X509_cmp(signer, anchor.handle()) == 0)
     others = nullptr;
@@ -56,14 +65,17 @@ Trust trust(x509_st* signer, stack_st_X509* others, const Certificate& anchor,
   ERR_clear_error();
   if (!reached)
     return Trust::none;
-  return any_revoked(X509_STORE_CTX_get0_chain(context.get()), revoked) ? Trust::revoked
-                                                                        : Trust::trusted;
+  if (any_revoked(X509_STORE_CTX_get0_chain(context.get()), anchors))
+    return Trust::revoked;
+  const bool fit =
+      !contains(anchors.code_only, anchor.fingerprint()) || Certificate::of(signer).signs_code();
+  return fit ? Trust::trusted : Trust::unfit;
 }
 
 std::vector<Trust> trust(x509_st* signer, stack_st_X509* others, const Anchors& anchors) {
   std::vector<Trust> all;
   for (const Certificate& anchor : anchors.certificates)
-    all.push_back(trust(signer, others, anchor, anchors.revoked));
+    all.push_back(trust(signer, others, anchor, anchors));
   return all;
 }
 

@@ -175,6 +175,16 @@ def test_exit_statuses(machine):
     assert guests.fail(machine, "--host vchan:9 --timeout 5 list", 4)["kind"] == "transport"
 
 
+def test_xsm_label(machine):
+    """Debian's Xen has no XSM: a guest with a label is not built without it, and the error says why."""
+    labelled = guests.command("labelled", options="--xsm-label system_u:system_r:domU_t").removeprefix("ashlar ")
+    error = guests.fail(machine, labelled, 1)
+    assert error["code"] == "unsupported", error
+    assert "system_u:system_r:domU_t" in error["message"] and "no XSM" in error["message"], error
+    assert guests.fail(machine, "info labelled", 1)["code"] == "not_found"
+    assert "labelled" not in machine.dom0.check("xl list")
+
+
 def test_several_at_once(machine):
     """The builder answers others while it builds, and builds several guests at once."""
     names = ("left", "right")

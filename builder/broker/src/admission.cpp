@@ -25,10 +25,14 @@ policy::ImageFacts initrd_facts(const UsedImage& image, const policy::Policy& po
 
 policy::ImageFacts kernel_facts(const UsedImage& image, const policy::Policy& policy) {
   policy::ImageFacts facts = initrd_facts(image, policy);
-  const bool looked_inside =
+  const bool signers_known =
       image.image && image.image->signers && image.image->signers->policy_digest == policy.digest();
-  facts.all_signers_known = facts.all_signers_known && looked_inside;
-  if (looked_inside)
+  facts.all_signers_known = facts.all_signers_known && signers_known;
+  if (image.image) {
+    facts.looked_inside = image.image->looked_inside;
+    facts.authenticode = image.image->authenticode;
+  }
+  if (signers_known)
     facts.signers.insert(facts.signers.end(), image.image->signers->names.begin(),
                          image.image->signers->names.end());
   return facts;

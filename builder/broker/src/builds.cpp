@@ -134,9 +134,12 @@ void Builds::verified(Id id, Result<FoundSigners> found) {
   const std::vector<UsedImage*> brought = brought_unverified(build.draft, build.policy_digest());
   for (std::size_t i = 0; i < brought.size(); ++i)
     brought[i]->brought = VerifiedSigners{build.policy_digest(), std::move(found->brought.at(i))};
-  if (brought.empty())
-    build.draft.kernel.image->signers =
-        VerifiedSigners{build.policy_digest(), std::move(found->inside)};
+  if (brought.empty()) {
+    Image& kernel = *build.draft.kernel.image;
+    kernel.signers = VerifiedSigners{build.policy_digest(), std::move(found->inside)};
+    kernel.looked_inside = true;
+    kernel.authenticode = found->authenticode;
+  }
   decide(id);
 }
 

@@ -29,8 +29,10 @@ std::vector<std::byte> framed(std::span<const std::byte> entry) {
   return writer.take();
 }
 
-/// Applies all complete entries; true when something incomplete follows the last one.
+/// Applies all complete entries, the first of which says the version; true when something
+/// incomplete follows the last one.
 Result<bool> replay(std::span<const std::byte> bytes, JournalState& state) {
+  bool first = true;
   while (bytes.size() >= length_bytes) {
     WireReader header(bytes.first(length_bytes));
     const std::uint32_t length = header.u32();
@@ -39,7 +41,9 @@ Result<bool> replay(std::span<const std::byte> bytes, JournalState& state) {
                      fmt::format("an entry of {} bytes", length));
     if (bytes.size() - length_bytes < length)
       return true;
-    TRY(journal_entry::apply(state, bytes.subspan(length_bytes, length)));
+    const std::span<const std::byte> entry = bytes.subspan(length_bytes, length);
+    TRY(first ? journal_entry::check_version(entry) : journal_entry::apply(state, entry));
+    first = false;
     bytes = bytes.subspan(length_bytes + length);
   }
   return !bytes.empty();
@@ -51,6 +55,7 @@ Result<std::vector<std::byte>> summary(const JournalState& state) {
     const std::vector<std::byte> bytes = framed(entry);
     all.insert(all.end(), bytes.begin(), bytes.end());
   };
+  add(journal_entry::version());
   add(journal_entry::counter(state.next_serial));
   for (const auto& [image, requesters] : state.holders)
     for (const std::string& requester : requesters)

@@ -23,6 +23,7 @@ enum class Kind : std::uint8_t {
   holder = 7,
   image_dropped = 8,
   admitted = 9,
+  version = 10,
 };
 
 constexpr std::size_t max_text = 4096;
@@ -72,6 +73,7 @@ void write(WireWriter& writer, const measure::DomainConfiguration& configuration
   writer.u8(static_cast<std::uint8_t>(configuration.on_reboot));
   writer.u8(static_cast<std::uint8_t>(configuration.on_crash));
   writer.u8(static_cast<std::uint8_t>(configuration.vtpm));
+  writer.text(configuration.xsm_label);
 }
 
 void write(WireWriter& writer, std::span<const constructor::IoPages> ranges) {
@@ -132,6 +134,7 @@ measure::DomainConfiguration read_configuration(WireReader& reader) {
   if (vtpm > static_cast<std::uint8_t>(measure::Vtpm::tpm20))
     reader.reject(fmt::format("{} is no vTPM version", vtpm));
   configuration.vtpm = static_cast<measure::Vtpm>(vtpm);
+  configuration.xsm_label = reader.text(measure::max_xsm_label_bytes);
   return configuration;
 }
 
@@ -244,6 +247,29 @@ void apply_image_dropped(JournalState& state, WireReader& reader) {
 }
 
 } // namespace
+
+std::vector<std::byte> version() {
+  WireWriter writer = start(Kind::version);
+  writer.u32(format_version);
+  return writer.take();
+}
+
+Status check_version(std::span<const std::byte> first_entry) {
+  constexpr std::string_view remedy = "domains of another version of the builder run here: start "
+                                      "that version again, or reboot the machine";
+  WireReader reader(first_entry);
+  if (reader.u8() != static_cast<std::uint8_t>(Kind::version))
+    return failure(
+        ErrorCode::unsupported, "reading the journal",
+        fmt::format("it says no version, as those before {} do; {}", format_version, remedy));
+  const std::uint32_t found = reader.u32();
+  TRY(reader.end("the journal's version"));
+  if (found != format_version)
+    return failure(ErrorCode::unsupported, "reading the journal",
+                   fmt::format("it has version {}, and this builder's have {}; {}", found,
+                               format_version, remedy));
+  return {};
+}
 
 std::vector<std::byte> counter(std::uint64_t next_serial) {
   return only_serial(Kind::counter, next_serial);

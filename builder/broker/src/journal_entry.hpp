@@ -14,6 +14,14 @@ namespace ashlar::broker::journal_entry {
 /// each image fits.
 inline constexpr std::size_t max_bytes = 128u << 10;
 
+/// Rises with each change of an entry's form. Journals before 2 have no entry that says it.
+inline constexpr std::uint32_t format_version = 2;
+/// What every journal begins with.
+[[nodiscard]] std::vector<std::byte> version();
+/// Is a journal that begins with this entry one of ours? Errors: unsupported (another builder's),
+/// invalid.
+[[nodiscard]] Status check_version(std::span<const std::byte> first_entry);
+
 [[nodiscard]] std::vector<std::byte> counter(std::uint64_t next_serial);
 [[nodiscard]] std::vector<std::byte> intent(std::uint64_t serial, const measure::Uuid& uuid);
 [[nodiscard]] std::vector<std::byte> abandoned(std::uint64_t serial);

@@ -106,6 +106,7 @@ void set_all(ashlar_v1_Domain& out, const Domain& domain) {
   out.on_poweroff = wire_action(domain.configuration.on_poweroff);
   out.on_reboot = wire_action(domain.configuration.on_reboot);
   out.on_crash = wire_action(domain.configuration.on_crash);
+  ipc::set_text(out.xsm_label, domain.configuration.xsm_label);
 }
 
 } // namespace

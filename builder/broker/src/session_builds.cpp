@@ -17,11 +17,11 @@ std::string title(const UsedImage& image) {
   return fmt::format("image {} (sha256 {})", printable(image.label), to_hex(image.digests.sha256));
 }
 
-/// Positions of images whose bytes an answer alone needs: the kernel's, where it may depend on the
-/// signatures inside it. Those that came along are verified without their images.
+/// Positions of images whose bytes an answer alone needs: the kernel's, where it may depend on what
+/// is inside it. Signatures that came along are verified without their images.
 std::vector<std::uint32_t> needed_to_decide(const GuestRequest& request,
                                             const policy::Decision& decision) {
-  if (!decision.unverified || request.kernel.image)
+  if (!decision.needs_kernel || request.kernel.image)
     return {};
   return {0};
 }

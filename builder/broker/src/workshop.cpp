@@ -154,10 +154,12 @@ Result<FoundSigners> found_signers(const ChildJob::Ending& ending,
     found.brought.push_back(TRY(brought_names(report.brought[i], labels[i], signers)));
   if (!look_inside)
     return found;
-  if (report.inside)
+  if (report.inside) {
     found.inside = signers.trusting(report.inside->trust);
-  else
+    found.authenticode = report.inside->digest;
+  } else {
     log::notice("an image counts as unsigned: {}", report.inside.error().message());
+  }
   return found;
 }
 

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "xen_guest_headers.hpp"
+#include "xsm_label.hpp"
 
 namespace ashlar::constructor {
 
@@ -101,6 +102,8 @@ Result<std::uint32_t> create_domain(xen::Control& control, const Plan& plan) {
     settings.flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap | XEN_DOMCTL_CDF_oos_off;
     settings.arch.emulation_flags = XEN_X86_EMU_LAPIC;
   }
+  if (!plan.configuration.xsm_label.empty())
+    settings.ssidref = TRY(label_number(control, plan.configuration.xsm_label));
   std::uint32_t domid = 0; // 0 asks Xen to choose
   TRY(control.check(xc_domain_create(control.handle(), &domid, &settings), "creating a domain"));
   return domid;

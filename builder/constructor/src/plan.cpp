@@ -13,7 +13,7 @@ namespace ashlar::constructor {
 
 namespace {
 
-constexpr std::uint32_t plan_magic = 0x314c5041;    // "APL1"
+constexpr std::uint32_t plan_magic = 0x324c5041;    // "APL2"
 constexpr std::uint32_t outcome_magic = 0x314f5041; // "APO1"
 constexpr std::uint8_t outcome_success = 1;
 constexpr std::uint8_t outcome_failure = 2;
@@ -128,6 +128,7 @@ std::vector<std::byte> encode(const Plan& plan) {
   writer.u8(static_cast<std::uint8_t>(plan.native_tsc));
   writer.u32(plan.console_domid);
   writer.u32(plan.xenstore_domid);
+  writer.text(configuration.xsm_label);
   return writer.take();
 }
 
@@ -165,6 +166,7 @@ Result<Plan> decode_plan(std::span<const std::byte> bytes) {
   plan.native_tsc = native_tsc == 1;
   plan.console_domid = reader.u32();
   plan.xenstore_domid = reader.u32();
+  configuration.xsm_label = reader.text(measure::max_xsm_label_bytes);
   TRY(reader.end("the build plan"));
   TRY(check_plan(plan));
   return plan;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Encodings (base/wire.hpp). Question: u32 count and each certificate's DER as a text, u32 count
-// and each revoked fingerprint, u8 1 to look inside or 0, u32 count and each signature's digest and
-// message. Report: u8 1, the digest, u8 unified, u32 count and each signature, u32 count and each
-// trust as u8, or u8 0 and the error; then u32 count and for each signature brought u8 1, subject,
-// issuer, fingerprint, u32 count and each trust, or u8 0 and the error.
+// and each revoked fingerprint, u32 count and each revoked key, u32 count and the fingerprint of
+// each certificate that is for signers of code alone, u8 1 to look inside or 0, u32 count and each
+// signature's digest and message. Report: u8 1, the digest, u8 unified, u32 count and each
+// signature, u32 count and each trust as u8, or u8 0 and the error; then u32 count and for each
+// signature brought u8 1, subject, issuer, fingerprint, public key, u32 count and each trust, or u8
+// 0 and the error.
 #include "ashlar/inspector/signatures.hpp"
 
 #include <algorithm>
@@ -29,6 +31,7 @@ void write_found(WireWriter& writer, const signature::FoundSignature& found) {
   write_name(writer, found.subject, signature::max_name_bytes);
   write_name(writer, found.issuer, signature::max_name_bytes);
   writer.raw(found.fingerprint);
+  writer.raw(found.public_key);
 }
 
 signature::FoundSignature read_found(WireReader& reader) {
@@ -38,6 +41,7 @@ signature::FoundSignature read_found(WireReader& reader) {
   found.subject = printable(reader.text(signature::max_name_bytes), signature::max_name_bytes);
   found.issuer = printable(reader.text(signature::max_name_bytes), signature::max_name_bytes);
   reader.raw(found.fingerprint);
+  reader.raw(found.public_key);
   return found;
 }
 
@@ -49,7 +53,7 @@ void write_trust(WireWriter& writer, const std::vector<signature::Trust>& all) {
 
 signature::Trust read_trust(WireReader& reader) {
   const std::uint8_t value = reader.u8();
-  if (value <= static_cast<std::uint8_t>(signature::Trust::revoked))
+  if (value <= signature::last_trust)
     return static_cast<signature::Trust>(value);
   reader.reject("an answer about a certificate is unknown");
   return signature::Trust::none;
@@ -102,6 +106,7 @@ void write(WireWriter& writer, const signature::DetachedSignature& brought) {
   write_name(writer, brought.subject, signature::max_name_bytes);
   write_name(writer, brought.issuer, signature::max_name_bytes);
   writer.raw(brought.fingerprint);
+  writer.raw(brought.public_key);
   write_trust(writer, brought.trust);
 }
 
@@ -110,6 +115,7 @@ signature::DetachedSignature read_brought(WireReader& reader, std::size_t anchor
   brought.subject = printable(reader.text(signature::max_name_bytes), signature::max_name_bytes);
   brought.issuer = printable(reader.text(signature::max_name_bytes), signature::max_name_bytes);
   reader.raw(brought.fingerprint);
+  reader.raw(brought.public_key);
   brought.trust = read_all_trust(reader, anchors);
   return brought;
 }
@@ -118,14 +124,30 @@ std::string_view as_text(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+void write(WireWriter& writer, const std::vector<measure::Sha256>& digests) {
+  writer.u32(static_cast<std::uint32_t>(digests.size()));
+  for (const measure::Sha256& digest : digests)
+    writer.raw(digest);
+}
+
+std::vector<measure::Sha256> read_digests(WireReader& reader, std::size_t limit, const char* what) {
+  std::vector<measure::Sha256> digests;
+  const std::uint32_t count = reader.u32();
+  if (count > limit)
+    reader.reject(std::string("there are too many ") + what);
+  for (std::uint32_t i = 0; i < count && reader.good(); ++i)
+    reader.raw(digests.emplace_back());
+  return digests;
+}
+
 void write(WireWriter& writer, const signature::Anchors& anchors) {
   writer.u32(static_cast<std::uint32_t>(anchors.certificates.size()));
   for (const signature::Certificate& certificate : anchors.certificates) {
     writer.text(as_text(certificate.der()));
   }
-  writer.u32(static_cast<std::uint32_t>(anchors.revoked.size()));
-  for (const measure::Sha256& fingerprint : anchors.revoked)
-    writer.raw(fingerprint);
+  write(writer, anchors.revoked);
+  write(writer, anchors.revoked_keys);
+  write(writer, anchors.code_only);
 }
 
 Result<signature::Anchors> read_anchors(WireReader& reader) {
@@ -139,11 +161,11 @@ Result<signature::Anchors> read_anchors(WireReader& reader) {
       anchors.certificates.push_back(
           TRY(signature::Certificate::from_der(as_bytes(der), "a certificate of the policy")));
   }
-  const std::uint32_t revoked = reader.u32();
-  if (revoked > signature::max_revoked_certificates)
-    reader.reject("there are too many revoked certificates");
-  for (std::uint32_t i = 0; i < revoked && reader.good(); ++i)
-    reader.raw(anchors.revoked.emplace_back());
+  anchors.revoked =
+      read_digests(reader, signature::max_revoked_certificates, "revoked certificates");
+  anchors.revoked_keys = read_digests(reader, signature::max_revoked_keys, "revoked keys");
+  anchors.code_only =
+      read_digests(reader, signature::max_certificates, "certificates for signers of code");
   return anchors;
 }
 

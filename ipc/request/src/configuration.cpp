@@ -60,6 +60,7 @@ Result<measure::DomainConfiguration> configuration_of(const ashlar_v1_Create& cr
   configuration.on_reboot = stop_action(create.on_reboot, measure::StopAction::restart);
   configuration.on_crash = stop_action(create.on_crash, measure::StopAction::destroy);
   configuration.vtpm = TRY(vtpm(create.vtpm));
+  configuration.xsm_label = create.xsm_label;
   return configuration;
 }
 

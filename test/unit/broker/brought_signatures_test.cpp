@@ -181,6 +181,21 @@ TEST_CASE("dry run: the answer that a build would get, and nothing is built") {
   CHECK(scene.journal().domains.empty());
 }
 
+TEST_CASE("dry run: where only an initrd's signature is open, no bytes are asked for") {
+  std::string policy = signed_policy();
+  const std::string kernels = "kernels = [\"kernels\"]";
+  REQUIRE(policy.find(kernels) != std::string::npos);
+  policy.replace(policy.find(kernels), kernels.size(), "kernels = \"any\"");
+  Scene scene(policy);
+  Client client(scene);
+  client.hello();
+  scene.world.brought_by = {"vendor"};
+  CHECK(outcome(client.call(dry_run(request("web", "", {"SIG I"})))) == "done");
+  CHECK(scene.world.count("verify") == 1);
+  scene.world.brought_by = {};
+  CHECK(outcome(client.call(dry_run(request("web", "", {"SIG I"})))) == "refusal");
+}
+
 TEST_CASE("dry run: it occupies no name while the verifier runs, and can be cancelled") {
   BringingScene scene;
   scene.world.hold_verify = true;

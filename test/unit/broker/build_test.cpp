@@ -320,3 +320,44 @@ TEST_CASE("build: memory that the machine does not have is refused before anythi
   CHECK(outcome(client.call(create_request("web", "kernel"))) == "limit");
   CHECK(scene.world.calls.empty());
 }
+
+TEST_CASE(
+    "XSM label: a rule that says nothing of labels lets none through, and one that does keeps it") {
+  Scene scene;
+  Client client(scene);
+  client.hello();
+  REQUIRE(done(client.upload("kernel")));
+  ipc::Request request = create_request("web", "kernel");
+  ipc::set_text(request.verb.create.xsm_label, "system_u:system_r:domU_t");
+  const ipc::Response refused = client.call(request);
+  REQUIRE(refused.which_part == ashlar_v1_Response_refusal_tag);
+  CHECK(std::string(refused.part.refusal.reason).find("XSM label") != std::string::npos);
+  CHECK(scene.world.plans.empty());
+  std::string policy = open_policy();
+  policy.insert(policy.find("kernels = "), "xsm_labels = [\"system_u:*\"]\n");
+  scene.set_policy(policy);
+  scene.broker->reload_policy();
+  REQUIRE(done(client.call(request)));
+  CHECK(scene.world.plans.at(0).configuration.xsm_label == "system_u:system_r:domU_t");
+  CHECK(scene.journal().domains.begin()->second.configuration.xsm_label ==
+        "system_u:system_r:domU_t");
+  ipc::set_text(request.verb.create.xsm_label, "two words");
+  CHECK(outcome(client.call(request)) == "invalid");
+}
+
+TEST_CASE("XSM label: a Xen without XSM fails the build, and the answer says what to do") {
+  std::string policy = open_policy();
+  policy.insert(policy.find("kernels = "), "xsm_labels = \"any\"\n");
+  Scene scene(policy);
+  Client client(scene);
+  client.hello();
+  REQUIRE(done(client.upload("kernel")));
+  scene.world.construct_error = Error{
+      ErrorCode::unsupported, "giving the domain the XSM label \"a\"", "this Xen has no XSM", 38};
+  ipc::Request request = create_request("web", "kernel");
+  ipc::set_text(request.verb.create.xsm_label, "a");
+  const ipc::Response answer = client.call(request);
+  CHECK(outcome(answer) == "unsupported");
+  CHECK(std::string(answer.part.failure.message).find("this Xen has no XSM") != std::string::npos);
+  CHECK(scene.journal().domains.empty());
+}

@@ -209,7 +209,8 @@ public:
         [this, brought = query.brought.size(), done = std::move(done)] {
           if (world_.verify_error)
             return done(std::unexpected(*world_.verify_error));
-          done(FoundSigners{world_.signed_by, std::vector(brought, world_.brought_by)});
+          done(FoundSigners{world_.signed_by, world_.authenticode,
+                            std::vector(brought, world_.brought_by)});
         });
   }
 

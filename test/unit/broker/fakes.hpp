@@ -36,8 +36,9 @@ struct World {
 
   std::map<std::string, int> faults; // how many of the next calls of this name fail
   std::optional<Error> inspect_error;
-  std::vector<std::string> signed_by;  // what the verifier says of any image
-  std::vector<std::string> brought_by; // and of any signature that comes with a request
+  std::vector<std::string> signed_by;          // what the verifier says of any image
+  std::vector<std::string> brought_by;         // and of any signature that comes with a request
+  std::optional<measure::Sha256> authenticode; // of every kernel that is looked into
   std::optional<Error> verify_error;
   bool hold_verify = false;
   std::optional<Error> construct_error; // after the domain was created: it is left half-built

@@ -33,6 +33,7 @@ Domain full_domain(std::uint64_t serial) {
   domain.configuration.memory_kib = 1 << 18;
   domain.configuration.max_memory_kib = 1 << 19;
   domain.configuration.on_crash = measure::StopAction::preserve;
+  domain.configuration.xsm_label = "system_u:system_r:domU_t";
   domain.command_line = "console=hvc0";
   const auto digests = measure::digest(as_bytes("kernel"));
   REQUIRE(digests);
@@ -59,6 +60,11 @@ std::string file_text(const std::string& path) {
   std::ostringstream text;
   text << std::ifstream(path, std::ios::binary).rdbuf();
   return text.str();
+}
+
+/// The first entry of a journal: its length, its kind and the number.
+std::string version_entry(char version) {
+  return std::string("\x05\x00\x00\x00\x0a", 5) + version + std::string(3, '\0');
 }
 
 } // namespace
@@ -147,11 +153,35 @@ TEST_CASE("journal: an entry of an unknown kind or an absurd length is refused")
   for (const std::string& text :
        {std::string("\x01\x00\x00\x00\x63", 5), std::string("\xff\xff\xff\xff\x01", 5),
         std::string("\x03\x00\x00\x00\x02\x01\x01", 7), std::string("\x00\x00\x00\x00", 4)}) {
-    write_file(path, text);
+    write_file(path, version_entry(2) + text);
     const auto journal = Journal::open(path);
     REQUIRE_FALSE(journal);
     CHECK(journal.error().code == ErrorCode::invalid);
   }
+}
+
+TEST_CASE("journal: one of another version is refused and left as it is, and says what to do") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/journal";
+  const std::string counter("\x09\x00\x00\x00\x01\x05\x00\x00\x00\x00\x00\x00\x00", 13);
+  const auto refused = [&](const std::string& text, const std::string& why) {
+    write_file(path, text);
+    const auto journal = Journal::open(path);
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().code == ErrorCode::unsupported);
+    CHECK(journal.error().why.find(why) != std::string::npos);
+    CHECK(journal.error().why.find("reboot the machine") != std::string::npos);
+    CHECK(file_text(path) == text);
+  };
+  refused(counter, "says no version"); // as builders wrote it before there were versions
+  refused(version_entry(1) + counter, "has version 1, and this builder's have 2");
+  refused(version_entry(3) + counter, "has version 3");
+  write_file(path, version_entry(2) + counter);
+  CHECK(opened(path).state.next_serial == 5);
+  write_file(path, version_entry(2) + version_entry(2));
+  CHECK_FALSE(Journal::open(path).has_value());
+  write_file(path, std::string("\x01\x00\x00\x00\x0a", 5)); // without its number
+  CHECK_FALSE(Journal::open(path).has_value());
 }
 
 TEST_CASE("journal: it is written anew when it has grown, and loses nothing") {

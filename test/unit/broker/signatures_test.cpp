@@ -182,6 +182,44 @@ TEST_CASE("revocation: an image that is held already is not built once the polic
   CHECK(scene.world.count("construct") == 1);
 }
 
+TEST_CASE("revocation: an Authenticode digest reaches a kernel whatever its unsigned bytes are") {
+  SignedScene scene;
+  scene.world.authenticode = measure::Sha256{};
+  const std::string revoked =
+      "[[revoked]]\nreason = \"too old\"\nauthenticode_sha256 = \"" + std::string(64, '0') + "\"\n";
+  const auto refused = [](const ipc::Response& answer) {
+    REQUIRE(answer.which_part == ashlar_v1_Response_refusal_tag);
+    CHECK(std::string(answer.part.refusal.reason) ==
+          "the policy revokes the kernel with the Authenticode sha256 " + std::string(64, '0') +
+              ": too old");
+  };
+  SUBCASE("one that was looked into before is not looked into again") {
+    CHECK(done(scene.create("web", "kernel")));
+    scene.set_policy(signed_policy() + revoked);
+    scene.broker->reload_policy();
+    refused(scene.client.call(create_request("web-2", "kernel")));
+    CHECK(scene.world.count("verify") == 1);
+  }
+  SUBCASE("one with other unsigned bytes is looked into, also where its bytes are named") {
+    scene.set_policy(signed_policy() + revoked);
+    scene.broker->reload_policy();
+    refused(scene.create("web", "kernel with other padding"));
+    refused(scene.create("other-name", "old kernel"));
+    CHECK(scene.world.count("verify") == 2);
+    CHECK(scene.world.count("inspect") == 0);
+  }
+  SUBCASE("what no rule allows is not looked into, and what is not revoked is built") {
+    scene.set_policy(signed_policy() + revoked);
+    scene.broker->reload_policy();
+    CHECK(outcome(scene.create("other-name", "kernel")) == "refusal");
+    CHECK(scene.world.count("verify") == 0);
+    scene.world.authenticode->fill(std::byte{1});
+    CHECK(done(scene.create("web", "kernel")));
+    scene.world.authenticode.reset(); // no PE image
+    CHECK(done(scene.create("other-name", "old kernel")));
+  }
+}
+
 TEST_CASE("signatures: a guest that reboots is verified anew when the builder does not remember") {
   const Supervisor supervisor;
   SignedScene scene;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "ashlar/cli/guest_file.hpp"
 #include "ashlar/cli/statements.hpp"
 
@@ -41,6 +44,43 @@ TEST_CASE("guest file: what Ashlar cannot honour is named with its file, line an
     CAPTURE(guest.error().message());
     CHECK(guest.error().message().find(path + bad.place) != std::string::npos);
   }
+}
+
+TEST_CASE("guest file: hardware and devices are refused by the key that asks for them") {
+  const std::string path = std::filesystem::temp_directory_path() / "ashlar-devices.cfg";
+  const auto message_of = [&](const std::string& setting) {
+    std::ofstream(path) << "name = \"web\"\nkernel = \"/k\"\n" << setting << "\n";
+    const auto guest = read_guest_file(path);
+    return guest ? std::string() : guest.error().message();
+  };
+  for (const std::string key : {"pci", "usbdev", "dtdev", "ioports", "iomem", "irqs"}) {
+    const std::string message = message_of(key + " = [ '1' ]");
+    CHECK(message.find(path + ":3: " + key + ": no request can ask") != std::string::npos);
+    CHECK(message_of(key + " = []") == "");
+  }
+  for (const std::string key : {"disk", "vif", "vfb", "p9", "channel"}) {
+    const std::string message = message_of(key + " = [ 'a' ]");
+    CHECK(message.find(path + ":3: " + key + ": a guest gets a console") != std::string::npos);
+  }
+  CHECK(message_of("init_seclabel = \"a\"").find("cannot honour") != std::string::npos);
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("guest file: seclabel is the guest's XSM label, and a flag goes over it") {
+  const std::string path = std::filesystem::temp_directory_path() / "ashlar-seclabel.cfg";
+  std::ofstream(path)
+      << "name = \"web\"\nkernel = \"/k\"\nseclabel = \"system_u:system_r:domU_t\"\n";
+  const auto guest = read_guest_file(path);
+  std::filesystem::remove(path);
+  REQUIRE(guest);
+  const auto request = create_request(*guest);
+  REQUIRE(request);
+  CHECK(std::string(request->xsm_label) == "system_u:system_r:domU_t");
+  Guest flags;
+  flags.xsm_label = "other";
+  CHECK(overlay(*guest, flags).xsm_label == "other");
+  flags.xsm_label = std::string(128, 'x');
+  CHECK(create_request(overlay(*guest, flags)).error().code == ErrorCode::limit);
 }
 
 TEST_CASE("guest file: the guest's TPM is named by its version") {

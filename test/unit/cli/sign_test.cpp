@@ -84,6 +84,16 @@ TEST_CASE("policy sign: a signed manifest in the policy approves what it lists")
   CHECK(run_ashlar(ask + std::string(64, '3')).code == 3);
 }
 
+TEST_CASE("policy sign: an image without --detached, or a wrong manifest, is named") {
+  const Workplace place;
+  place.write("image", std::string("MZ\0\1", 4));
+  const Run image = place.sign("image", "vendor", "");
+  CHECK(image.code == 1);
+  CHECK(image.output.contains("sign an image with --detached"));
+  place.write("wrong", "release = \"acme\"\nsequence = 1\n");
+  CHECK(place.sign("wrong", "vendor", "").output.contains("/wrong:1:1: error: "));
+}
+
 TEST_CASE("policy sign: a manifest by somebody else, or an old one, is an error of the policy") {
   const Workplace place;
   place.write("policy/20-acme.toml", place.sign("manifest", "other", "--toml").output);
@@ -209,6 +219,48 @@ TEST_CASE(
   CHECK(open.output.contains("not decided: "));
   CHECK(open.output.contains("give its file with --kernel"));
   CHECK(run_ashlar(ask + " --json").output.contains("\"decided\": false"));
+}
+
+TEST_CASE(
+    "policy explain: a revoked Authenticode digest reaches a kernel with other unsigned bytes") {
+  const Workplace place;
+  write_signed_policy(place);
+  REQUIRE(std::system(("sbsign --key " + place.path("vendor.key") + " --cert " +
+                       place.path("vendor.pem") + " --output " + place.path("signed") +
+                       " /usr/lib/systemd/boot/efi/linuxx64.efi.stub 2>/dev/null")
+                          .c_str()) == 0);
+  std::string changed = place.text("signed");
+  const auto headers = static_cast<unsigned char>(changed.at(0x3c)); // where they begin
+  changed.at(headers + 24U + 64U) ^= 1;                              // the PE checksum
+  place.write("changed", changed);
+  const std::string ask = "policy explain " + place.path("policy") + " --as root --name web ";
+  const auto explain = [&](const char* file) {
+    return run_ashlar(ask + "--kernel " + place.path(file));
+  };
+  const Run allowed = explain("changed");
+  REQUIRE_MESSAGE(allowed.code == 0, allowed.output);
+  const std::string key = "kernel authenticode sha256: ";
+  const std::size_t at = allowed.output.find(key);
+  REQUIRE(at != std::string::npos);
+  const std::string digest = allowed.output.substr(at + key.size(), 64);
+  CHECK(explain("signed").output.contains(key + digest));
+  place.write("policy/20-revoked.toml", "[[revoked]]\nauthenticode_sha256 = \"" + digest + "\"\n");
+  for (const char* file : {"signed", "changed"}) {
+    const Run refused = explain(file);
+    CHECK(refused.code == 3);
+    CHECK(refused.output.contains("revokes the kernel with the Authenticode sha256 " + digest));
+  }
+  // Whatever lets it in: what is inside a digest nobody can see.
+  const std::string named = std::string(64, '1');
+  place.write("policy/10-who.toml",
+              "[[image]]\nname = \"k\"\nkind = \"kernel\"\nsha256 = \"" + named +
+                  "\"\n[[requester]]\nname = \"root\"\nuid = 0\n[[rule]]\nname = \"it\"\n"
+                  "effect = \"allow\"\nrequesters = [\"root\"]\nverbs = [\"create\"]\n"
+                  "[rule.guest]\nkernels = [\"k\"]\ninitrds = []\ncommand_lines = \"any\"\n");
+  const Run open = run_ashlar(ask + "--kernel sha256:" + named);
+  CHECK(open.code == 1);
+  CHECK(open.output.contains("not decided: "));
+  CHECK(open.output.contains("by Authenticode digests"));
 }
 
 TEST_CASE("signature files: what is none, or too long, is refused before anything is sent") {

@@ -20,6 +20,7 @@ Plan sample() {
   plan.configuration.on_poweroff = measure::StopAction::preserve;
   plan.configuration.on_reboot = measure::StopAction::destroy;
   plan.configuration.on_crash = measure::StopAction::restart;
+  plan.configuration.xsm_label = "system_u:system_r:domU_t";
   plan.command_line = "console=hvc0 quiet";
   plan.initrd_count = 2;
   plan.console_domid = 3;

@@ -60,6 +60,7 @@ TEST_CASE("configuration: every setting changes the canonical text") {
       [](auto& c) { c.on_crash = StopAction::destroy; },
       [](auto& c) { c.vtpm = Vtpm::tpm12; },
       [](auto& c) { c.vtpm = Vtpm::tpm20; },
+      [](auto& c) { c.xsm_label = "system_u:system_r:domU_t"; },
   };
   for (const auto& change : changes) {
     DomainConfiguration changed = web();
@@ -87,6 +88,27 @@ TEST_CASE("configuration: names of 1 to 63 bytes of the charset are valid, and n
        {std::string(), std::string(64, 'x'), std::string("a b"), std::string("a\nvcpus=9"),
         std::string("a/b"), std::string("a\0", 2), std::string("caf\xc3\xa9")}) {
     configuration.name = bad;
+    CHECK_FALSE(validate(configuration));
+  }
+}
+
+TEST_CASE("configuration: an XSM label stands in the last line, and one without is as it was") {
+  DomainConfiguration configuration = web();
+  const std::string without = canonical_text(configuration);
+  configuration.xsm_label = "system_u:system_r:domU_t";
+  CHECK(canonical_text(configuration) == without + "xsm_label=system_u:system_r:domU_t\n");
+}
+
+TEST_CASE("configuration: XSM labels of the charset are valid, and no others") {
+  DomainConfiguration configuration = web();
+  for (const std::string& good : {std::string("system_u:system_r:domU_t"), std::string(127, 'x'),
+                                  std::string("u:r:t:s0-s1:c0.c9,c12")}) {
+    configuration.xsm_label = good;
+    CHECK(validate(configuration));
+  }
+  for (const std::string& bad : {std::string(128, 'x'), std::string("a b"), std::string("a\nb=1"),
+                                 std::string("a*"), std::string("a\0", 2), std::string("a=b")}) {
+    configuration.xsm_label = bad;
     CHECK_FALSE(validate(configuration));
   }
 }

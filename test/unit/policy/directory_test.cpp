@@ -76,6 +76,12 @@ TEST_CASE("directory: one that is not there is not_found, and the error names it
   CHECK(files.error().message().contains("/nonexistent/policy.d"));
 }
 
+TEST_CASE("directory: a file in its place is refused with what to give") {
+  const auto files = read_directory("/proc/self/status");
+  REQUIRE_FALSE(files.has_value());
+  CHECK(files.error().message().contains("/proc/self/status: it is a file"));
+}
+
 TEST_CASE("directory: more files than the limit, and a larger file, are refused") {
   const TemporaryDirectory directory;
   for (std::size_t i = 0; i < max_policy_files; ++i)

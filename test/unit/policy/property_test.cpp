@@ -27,6 +27,8 @@ struct TestRule {
   std::optional<unsigned> max_vcpus;
   std::string vtpm; // empty: left out
   Words vtpm_versions;
+  bool says_labels = false;
+  Words labels; // globs
 };
 
 const std::vector<std::string> requester_names = {"r0", "r1", "r2"}; // uid 0, 1, 2
@@ -75,7 +77,9 @@ TestRule random_rule(Dice& dice) {
                 .parameters = dice.some_or_any(globs),
                 .max_vcpus = {},
                 .vtpm = {},
-                .vtpm_versions = {}};
+                .vtpm_versions = {},
+                .says_labels = dice.one_in(3),
+                .labels = dice.some_or_any(globs)};
   if (rule.allow && dice.one_in(2))
     rule.max_vcpus = 1 + dice.below(4);
   if (rule.allow)
@@ -93,8 +97,10 @@ std::string toml(const Words& words) {
   return fmt::format("[\"{}\"]", fmt::join(*words, "\", \""));
 }
 
-std::string toml(const std::vector<TestRule>& rules) {
+std::string toml(const std::vector<TestRule>& rules, bool revokes_inside) {
   std::string text = "[[revoked]]\nsha256 = \"" + std::string(63, '0') + "4\"\n";
+  if (revokes_inside)
+    text += "authenticode_sha256 = \"" + std::string(63, '0') + "5\"\n";
   for (unsigned i = 0; i < 2; ++i)
     text += fmt::format("[[certificate]]\nname = \"c{0}\"\npem = '''\n{1}'''\n"
                         "[[image]]\nname = \"s{0}\"\nkind = \"kernel\"\nsigned_by = [\"c{0}\"]\n"
@@ -119,6 +125,8 @@ std::string toml(const std::vector<TestRule>& rules) {
       text += fmt::format("vtpm = \"{}\"\n", rule.vtpm);
     if (rule.vtpm_versions)
       text += fmt::format("vtpm_versions = {}\n", toml(rule.vtpm_versions));
+    if (rule.says_labels)
+      text += fmt::format("xsm_labels = {}\n", toml(rule.labels));
   }
   return text;
 }
@@ -129,11 +137,13 @@ struct TestRequest {
   std::string name;
   unsigned kernel = 0;    // 3 is in no image, 4 is revoked
   unsigned signed_by = 0; // bit i: c<i> has signed the kernel
+  unsigned inside = 0;    // its Authenticode digest; 0: none, 5 may be revoked
   std::vector<unsigned> initrds;
   std::vector<unsigned> initrds_signed_by; // of each, likewise
   std::vector<std::string> parameters;
   unsigned vcpus = 1;
-  std::string vtpm; // empty: none
+  std::string vtpm;  // empty: none
+  std::string label; // likewise
 };
 
 TestRequest random_request(Dice& dice) {
@@ -142,11 +152,13 @@ TestRequest random_request(Dice& dice) {
                       .name = dice.pick(texts),
                       .kernel = dice.below(dice.one_in(4) ? 5 : 3),
                       .signed_by = dice.below(4),
+                      .inside = dice.below(6),
                       .initrds = {},
                       .initrds_signed_by = {},
                       .parameters = {},
                       .vcpus = 1 + dice.below(4),
-                      .vtpm = dice.one_in(2) ? "" : dice.pick(vtpm_versions)};
+                      .vtpm = dice.one_in(2) ? "" : dice.pick(vtpm_versions),
+                      .label = dice.one_in(3) ? dice.pick(texts) : ""};
   while (dice.one_in(2)) {
     request.initrds.push_back(dice.below(dice.one_in(6) ? 4 : 3));
     request.initrds_signed_by.push_back(dice.below(4));
@@ -180,6 +192,12 @@ bool naive_vtpm(const TestRule& rule, const std::string& vtpm) {
   return !rule.vtpm.empty() && rule.vtpm != "forbidden" && listed(rule.vtpm_versions, vtpm);
 }
 
+bool naive_label(const TestRule& rule, const std::string& label) {
+  if (!rule.says_labels)
+    return !rule.allow || label.empty();
+  return !rule.labels || (!label.empty() && fits_one(rule.labels, label));
+}
+
 bool naive_image(const Words& words, const std::string& name, char by_signer, unsigned signed_by) {
   if (listed(words, name))
     return true;
@@ -197,6 +215,8 @@ bool naive_match(const TestRule& rule, const TestRequest& request) {
   if (!fits_one(rule.names, request.name) ||
       !naive_image(rule.kernels, fmt::format("k{}", request.kernel), 's', request.signed_by))
     return false;
+  if (!naive_label(rule, request.label))
+    return false;
   std::size_t initrds = 0;
   for (std::size_t i = 0; i < request.initrds.size(); ++i)
     initrds += naive_image(rule.initrds, fmt::format("i{}", request.initrds[i]), 't',
@@ -213,8 +233,9 @@ bool naive_match(const TestRule& rule, const TestRequest& request) {
 }
 
 /// The position of the rule that decides, or the number of rules.
-std::size_t naive_decide(const std::vector<TestRule>& rules, const TestRequest& request) {
-  if (request.create && request.kernel == 4)
+std::size_t naive_decide(const std::vector<TestRule>& rules, bool revokes_inside,
+                         const TestRequest& request) {
+  if (request.create && (request.kernel == 4 || (revokes_inside && request.inside == 5)))
     return rules.size();
   std::size_t i = 0;
   while (i < rules.size() && (request.uid == 3 || !naive_match(rules[i], request)))
@@ -222,9 +243,15 @@ std::size_t naive_decide(const std::vector<TestRule>& rules, const TestRequest& 
   return i;
 }
 
+measure::Sha256 digest(unsigned number) {
+  measure::Sha256 digest{};
+  digest.back() = static_cast<std::byte>(number);
+  return digest;
+}
+
 ImageFacts image(unsigned number) {
   ImageFacts facts;
-  facts.digests.sha256.back() = static_cast<std::byte>(number);
+  facts.digests.sha256 = digest(number);
   return facts;
 }
 
@@ -242,13 +269,16 @@ Decision ask(const Policy& policy, Request request, const TestRequest& from) {
   Decision decision = policy.decide(request);
   if (!from.create)
     return decision;
+  const Decision first = decision;
   GuestFacts& guest = *request.guest;
   const auto learn = [&] {
     const Decision before = decision;
     decision = policy.decide(request);
     CHECK_FALSE((before.unverified && before.allowed));
+    // A refusal may give way to the one that the kernel is revoked, and to nothing else.
+    const bool revoked = guest.kernel.looked_inside && from.inside == 5 && decision.rule.empty();
     if (!before.unverified)
-      CHECK((before.allowed == decision.allowed && before.rule == decision.rule));
+      CHECK((before.allowed == decision.allowed && (before.rule == decision.rule || revoked)));
   };
   for (std::size_t i = 0; i < guest.initrds.size(); ++i) {
     guest.initrds[i].signers = signers(from.initrds_signed_by[i]);
@@ -256,8 +286,13 @@ Decision ask(const Policy& policy, Request request, const TestRequest& from) {
   }
   guest.kernel.signers = signers(from.signed_by & 1); // c1 has signed it inside
   learn();
+  CHECK_FALSE((decision.unverified && !decision.needs_kernel));
+  CHECK((!first.unverified || first.needs_kernel || !decision.unverified));
   guest.kernel.signers = signers(from.signed_by);
   guest.kernel.all_signers_known = true;
+  guest.kernel.looked_inside = true;
+  if (from.inside != 0)
+    guest.kernel.authenticode = digest(from.inside);
   learn();
   CHECK_FALSE(decision.unverified);
   return decision;
@@ -276,6 +311,7 @@ Request request_of(const TestRequest& from) {
   guest.configuration.vcpus = from.vcpus;
   if (!from.vtpm.empty())
     guest.configuration.vtpm = *measure::vtpm_from_text(from.vtpm);
+  guest.configuration.xsm_label = from.label;
   guest.command_line = fmt::format("{}", fmt::join(from.parameters, "  "));
   guest.kernel = image(from.kernel);
   for (const unsigned initrd : from.initrds)
@@ -304,7 +340,8 @@ TEST_CASE("policy: random policies decide random requests as a naive evaluator d
     do
       rules.push_back(random_rule(dice));
     while (rules.size() < 6 && !dice.one_in(4));
-    const std::string text = toml(rules);
+    const bool revokes_inside = dice.one_in(2);
+    const std::string text = toml(rules, revokes_inside);
     CAPTURE(text);
     const Policy::Load load = Policy::load({{"random.toml", text}});
     check_refusal(load);
@@ -312,7 +349,7 @@ TEST_CASE("policy: random policies decide random requests as a naive evaluator d
       continue;
     for (int i = 0; i < 20; ++i) {
       const TestRequest request = random_request(dice);
-      const std::size_t position = naive_decide(rules, request);
+      const std::size_t position = naive_decide(rules, revokes_inside, request);
       const bool matched = position < rules.size();
       const Decision decision = ask(*load.policy, request_of(request), request);
       REQUIRE(decision.rule == (matched ? std::to_string(position) : ""));

@@ -122,6 +122,47 @@ TEST_CASE("authenticode: a revoked certificate counts wherever it stands in the 
   }
 }
 
+TEST_CASE("authenticode: a revoked public key counts wherever it stands in the chain") {
+  const Signed signed_image;
+  for (const char* name : {"ca.pem", "signer.pem"}) {
+    CAPTURE(name);
+    Anchors anchors = signed_image.anchors({"ca.pem", "stranger.pem"});
+    const measure::Sha256 key = signed_image.anchors({name}).certificates[0].public_key();
+    anchors.revoked_keys = {anchors.certificates[1].fingerprint(), key};
+    const auto found = check_image(signed_image.by_sbsign(), anchors);
+    REQUIRE(found);
+    CHECK(found->trust == std::vector{Trust::revoked, Trust::none});
+    anchors.revoked_keys.pop_back();
+    CHECK(check_image(signed_image.by_sbsign(), anchors)->trust ==
+          std::vector{Trust::trusted, Trust::none});
+  }
+}
+
+TEST_CASE("authenticode: who wants signers for code is content with no other, by either tool") {
+  const Signed signed_image;
+  run(signed_image.place.path(), R"(
+printf 'extendedKeyUsage=codeSigning\n' >code
+printf 'extendedKeyUsage=serverAuth\n' >server
+for kind in code server; do
+  openssl x509 -req -in signer.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile $kind \
+    -out $kind.pem
+  sbsign --key signer.key --cert $kind.pem --output by-$kind image
+done
+)");
+  Anchors anchors = signed_image.anchors({"ca.pem"});
+  const auto trust_of = [&](const char* name) {
+    return check_image(file(signed_image.place.path(name)), anchors).value().trust.at(0);
+  };
+  CHECK(trust_of("by-server") == Trust::trusted);
+  anchors.code_only = {anchors.certificates[0].fingerprint()};
+  CHECK(trust_of("by-code") == Trust::trusted);
+  CHECK(trust_of("by-server") == Trust::unfit);
+  CHECK(trust_of("by-sbsign") == Trust::unfit); // no extension at all
+  CHECK(trust_of("by-osslsigncode") == Trust::unfit);
+  anchors.revoked = anchors.code_only;
+  CHECK(trust_of("by-server") == Trust::revoked);
+}
+
 TEST_CASE("authenticode: an image may be signed twice, and one trusted signature is enough") {
   const Signed signed_image;
   run(signed_image.place.path(),

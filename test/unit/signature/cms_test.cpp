@@ -200,6 +200,41 @@ TEST_CASE("cms: a detached message that nobody named vouches for is right, and d
   CHECK(require_trusted(*taken_back, "it").error().why.find("revoked") != std::string::npos);
 }
 
+TEST_CASE("cms: a certificate that was issued anew is still reached by its key") {
+  const Keys keys;
+  run(keys.place.path(), R"(
+openssl x509 -req -in signer.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out again.pem
+openssl cms -sign -binary -signer again.pem -inkey signer.key -in content -outform PEM -out anew
+openssl x509 -in signer.pem -noout -pubkey | openssl pkey -pubin -outform DER |
+  openssl dgst -sha256 -binary >key
+)");
+  const Certificate signer = keys.anchors("signer.pem").certificates[0];
+  measure::Sha256 key{};
+  std::ranges::copy(file(keys.place.path("key")), key.begin());
+  CHECK(signer.public_key() == key); // as docs/policy.md has it
+  Anchors revoked = keys.anchors();
+  revoked.revoked = {signer.fingerprint()};
+  CHECK(signed_digest(keys.message("anew"), revoked, "it").has_value());
+  revoked.revoked_keys = {key};
+  const auto digest = signed_digest(keys.message("anew"), revoked, "it");
+  REQUIRE(!digest);
+  CHECK(digest.error().why.find("is revoked") != std::string::npos);
+  CHECK(check_detached(keys.message("anew"), content_digest(), revoked, "it")->public_key == key);
+}
+
+TEST_CASE("cms: a signer that is not for code is refused by who wants one, and told so") {
+  const Keys keys;
+  Anchors anchors = keys.anchors();
+  anchors.code_only = {anchors.certificates[0].fingerprint()};
+  const auto content = signed_content(keys.message("whole"), anchors, "it");
+  REQUIRE(!content);
+  CHECK(content.error().why.find("not marked for signing code") != std::string::npos);
+  const auto detached =
+      check_detached(keys.message("detached"), content_digest(), anchors, "it").value();
+  CHECK(detached.trust == std::vector{Trust::unfit});
+  CHECK(require_trusted(detached, "it").error().code == ErrorCode::denied);
+}
+
 TEST_CASE("cms: each way in which a detached message can be no such has words of its own") {
   const Keys keys;
   const auto why = [&](const Bytes& message) {

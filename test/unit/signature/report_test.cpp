@@ -16,9 +16,14 @@ namespace {
 ImageSignatures trusted() {
   ImageSignatures signatures;
   signatures.digest.fill(std::byte{0x11});
-  signatures.found = {
-      {.valid = true, .why = {}, .subject = "CN=a", .issuer = "CN=b", .fingerprint = {}}};
-  signatures.trust = {Trust::none, Trust::trusted, Trust::revoked};
+  signatures.found = {{.valid = true,
+                       .why = {},
+                       .subject = "CN=a",
+                       .issuer = "CN=b",
+                       .fingerprint = {},
+                       .public_key = {}}};
+  signatures.found[0].public_key.fill(std::byte{0x33});
+  signatures.trust = {Trust::unfit, Trust::trusted, Trust::revoked};
   return signatures;
 }
 
@@ -27,8 +32,10 @@ SignatureReport about(ImageSignatures inside) {
 }
 
 DetachedSignature detached() {
-  DetachedSignature signature{.subject = "CN=s", .issuer = "CN=i", .fingerprint = {}, .trust = {}};
+  DetachedSignature signature{
+      .subject = "CN=s", .issuer = "CN=i", .fingerprint = {}, .public_key = {}, .trust = {}};
   signature.fingerprint.fill(std::byte{0x22});
+  signature.public_key.fill(std::byte{0x44});
   signature.trust = {Trust::trusted, Trust::none, Trust::revoked};
   return signature;
 }
@@ -45,6 +52,7 @@ TEST_CASE("verifier's report: what is written is what is read") {
   REQUIRE(report->inside->found.size() == 1);
   CHECK(report->inside->found[0].valid);
   CHECK(report->inside->found[0].subject == "CN=a");
+  CHECK(report->inside->found[0].public_key == trusted().found[0].public_key);
   const auto refused = decode_signature_report(
       encode({failure(ErrorCode::unsupported, "reading it", "no PE image"), {}}), 3, 0);
   REQUIRE(refused);
@@ -65,6 +73,7 @@ TEST_CASE("verifier's report: signatures that were brought, right ones and wrong
   REQUIRE(report->brought[1]);
   CHECK(report->brought[1]->subject == "CN=s");
   CHECK(report->brought[1]->fingerprint == detached().fingerprint);
+  CHECK(report->brought[1]->public_key == detached().public_key);
   CHECK(report->brought[1]->trust == detached().trust);
   for (const std::size_t other : {0, 1, 3})
     CHECK_FALSE(decode_signature_report(bytes, 3, other).has_value());
@@ -83,7 +92,8 @@ TEST_CASE("verifier's report: the longest that there can be is within its limit"
                                              .why = std::string(1024, 'w'),
                                              .subject = std::string(1024, 's'),
                                              .issuer = std::string(1024, 'i'),
-                                             .fingerprint = {}});
+                                             .fingerprint = {},
+                                             .public_key = {}});
   inside.trust.assign(max_certificates, Trust::none);
   SignatureReport report = about(inside);
   report.brought.assign(
@@ -100,7 +110,7 @@ TEST_CASE("verifier's report: one about another number of certificates is refuse
 }
 
 TEST_CASE("verifier's report: no trust without a valid signature") {
-  for (const Trust claim : {Trust::trusted, Trust::revoked}) {
+  for (const Trust claim : {Trust::trusted, Trust::revoked, Trust::unfit}) {
     ImageSignatures lie = trusted();
     lie.trust = {claim};
     lie.found[0].valid = false;
@@ -118,7 +128,8 @@ TEST_CASE("verifier's report: one that is cut, goes on, or holds unknown words i
   longer.push_back(std::byte{0});
   CHECK_FALSE(decode_signature_report(longer, 3, 0).has_value());
   auto unknown = good;
-  unknown.at(good.size() - 5) = std::byte{3}; // the last trust, before the number of those brought
+  unknown.at(good.size() - 5) =
+      std::byte{last_trust + 1}; // the last trust, before the number of those brought
   CHECK_FALSE(decode_signature_report(unknown, 3, 0).has_value());
   CHECK_FALSE(decode_signature_report(std::vector<std::byte>(max_signature_report_bytes + 1), 3, 0)
                   .has_value());
@@ -135,7 +146,9 @@ TEST_CASE("verifier's report: what it says of names cannot reach a terminal unch
 TEST_CASE("verifier's question: what is written is what is read, and no more than the limits") {
   SignatureQuestion question;
   question.anchors = {.certificates = {Certificate::from_pem(vendor_certificate, "it").value()},
-                      .revoked = {measure::Sha256{}}};
+                      .revoked = {measure::Sha256{}},
+                      .revoked_keys = {detached().public_key},
+                      .code_only = {detached().fingerprint}};
   question.look_inside = false;
   question.brought = {{.sha256 = trusted().digest, .message = {std::byte{1}, std::byte{2}}}};
   const auto bytes = encode(question);
@@ -145,6 +158,8 @@ TEST_CASE("verifier's question: what is written is what is read, and no more tha
   CHECK(read->anchors.certificates[0].fingerprint() ==
         question.anchors.certificates[0].fingerprint());
   CHECK(read->anchors.revoked == question.anchors.revoked);
+  CHECK(read->anchors.revoked_keys == question.anchors.revoked_keys);
+  CHECK(read->anchors.code_only == question.anchors.code_only);
   CHECK_FALSE(read->look_inside);
   REQUIRE(read->brought.size() == 1);
   CHECK(read->brought[0].sha256 == trusted().digest);
@@ -154,6 +169,13 @@ TEST_CASE("verifier's question: what is written is what is read, and no more tha
   WireWriter many;
   many.u32(65);
   CHECK_FALSE(decode_question(many.bytes()).has_value());
+  SignatureQuestion long_lists = question;
+  long_lists.anchors.revoked_keys.resize(max_revoked_keys + 1);
+  CHECK_FALSE(decode_question(encode(long_lists)).has_value());
+  long_lists.anchors.revoked_keys.resize(max_revoked_keys);
+  CHECK(decode_question(encode(long_lists)).has_value());
+  long_lists.anchors.code_only.resize(max_certificates + 1);
+  CHECK_FALSE(decode_question(encode(long_lists)).has_value());
   question.brought[0].message.resize(max_request_signature_bytes + 1);
   CHECK_FALSE(decode_question(encode(question)).has_value());
   question.brought.assign(max_request_signatures + 1, {});

@@ -42,13 +42,18 @@ $sign -signer s.pem -inkey s.key -out stranger
     }
   }
 
-  Result<std::vector<std::string>> verify(const Bytes& bytes,
-                                          const std::string& libexec = VERIFIER_DIRECTORY) {
+  static Image held(const Bytes& bytes) {
     Image image;
     image.size = bytes.size();
     image.file = std::move(create_memory_file("image").value());
     REQUIRE(write_all(image.file.value(), bytes, "the image"));
     REQUIRE(seal(image.file.value(), "the image"));
+    return image;
+  }
+
+  Result<std::vector<std::string>> verify(const Bytes& bytes,
+                                          const std::string& libexec = VERIFIER_DIRECTORY) {
+    const Image image = held(bytes);
     SignatureQuery query;
     query.look_inside = &image;
     const auto found = ask(query, libexec);
@@ -89,6 +94,25 @@ TEST_CASE("verifier: the broker learns which certificates have signed an image")
   const auto names = bench.verify(file(bench.place.path("signed")));
   REQUIRE(names);
   CHECK(*names == std::vector<std::string>{"k"});
+}
+
+TEST_CASE("verifier: the Authenticode digest stays when bytes that it does not cover change") {
+  Bench bench;
+  const auto digest_of = [&](const Bytes& bytes) {
+    const Image image = bench.held(bytes);
+    SignatureQuery query;
+    query.look_inside = &image;
+    return bench.ask(query).value().authenticode;
+  };
+  Bytes other = pe_image();
+  const auto digest = digest_of(other);
+  REQUIRE(digest);
+  CHECK(digest_of(file(bench.place.path("signed"))) == digest);
+  other.at(checksum_at) ^= std::byte{1};
+  CHECK(digest_of(other) == digest);
+  other.back() ^= std::byte{1};
+  CHECK(digest_of(other) != digest);
+  CHECK_FALSE(digest_of(Bytes(4096)).has_value());
 }
 
 TEST_CASE("verifier: an image without a signature, or that is no PE image, is signed by nobody") {

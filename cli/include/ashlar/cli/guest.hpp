@@ -29,7 +29,8 @@ struct Guest {
   std::optional<std::string> on_poweroff; // "destroy", "restart", "preserve"
   std::optional<std::string> on_reboot;
   std::optional<std::string> on_crash;
-  std::optional<std::string> vtpm; // "none", "1.2", "2.0"
+  std::optional<std::string> vtpm;      // "none", "1.2", "2.0"
+  std::optional<std::string> xsm_label; // "system_u:system_r:domU_t"
 };
 
 /// `base` with everything that `over` says in its place. Initrds are replaced as a whole, and an

@@ -31,6 +31,8 @@ enum class Vtpm { none, tpm12, tpm20 };
 
 /// The longest domain name, in bytes.
 inline constexpr std::size_t max_name_bytes = 63;
+/// The longest XSM label, in bytes.
+inline constexpr std::size_t max_xsm_label_bytes = 127;
 
 /// The settings of one domain as measured: everything that shapes the machine which the guest sees,
 /// and nothing that differs between two builds of the same guest (no domid, UUID or serial).
@@ -44,18 +46,22 @@ struct DomainConfiguration {
   StopAction on_reboot = StopAction::restart;
   StopAction on_crash = StopAction::destroy;
   Vtpm vtpm = Vtpm::none;
+  /// The context of Xen's FLASK that the domain gets, such as "system_u:system_r:domU_t"; empty:
+  /// none is asked for. 1 to max_xsm_label_bytes of [A-Za-z0-9._:,-].
+  std::string xsm_label = {};
 };
 
-/// Checks what every domain must keep, before it is measured: the name's length and characters, at
-/// least one vCPU, some memory, and a ceiling not below it. The requester controls all of it; the
-/// builder's own limits come on top. Errors: invalid, limit, naming the setting, its value and the
-/// limit.
+/// Checks what every domain must keep, before it is measured: length and characters of the name and
+/// the XSM label, at least one vCPU, some memory, and a ceiling not below it. The requester
+/// controls all of it; the builder's own limits come on top. Errors: invalid, limit, naming the
+/// setting, its value and the limit.
 [[nodiscard]] Status validate(const DomainConfiguration& configuration);
 
 /// The canonical text of a configuration: what the configuration event's digest covers.
 ///
 /// One "key=value" line for each setting, in the fixed order documented in docs/measurements.md,
-/// each ended by a single newline; the first line is "ashlar-domain-configuration=2". Pure ASCII,
+/// each ended by a single newline; the first line is "ashlar-domain-configuration=2". The line
+/// "xsm_label=…" comes last and is there only if there is a label. Pure ASCII,
 /// decimal numbers without leading zeros: a person can write it with a text editor and run
 /// sha256sum on it. The text of a configuration that validate() refuses is not canonical (its name
 /// could hold a newline).

@@ -22,7 +22,9 @@ struct ReleaseManifest {
 };
 
 /// Reads the TOML text of a manifest: `release`, `sequence` and one or more [[image]] with `kind`,
-/// `sha256` and an optional `label` for people. Errors: invalid, limit; the line is in the text.
-[[nodiscard]] Result<ReleaseManifest> read_manifest_text(std::string_view text);
+/// `sha256` and an optional `label` for people. Errors: invalid, limit; the text has the line, in
+/// the file `name`.
+[[nodiscard]] Result<ReleaseManifest> read_manifest_text(std::string_view text,
+                                                         const std::string& name = "manifest");
 
 } // namespace ashlar::policy

@@ -53,8 +53,11 @@ inline constexpr std::size_t max_reason_bytes = 1000;
 struct Decision {
   bool allowed = false;
   /// Not allowed as yet: a rule that comes before all that match depends on who has signed an
-  /// image, and that is not known. Ask again with ImageFacts::all_signers_known.
+  /// image, or the policy revokes Authenticode digests, and that is not known. Ask again with
+  /// ImageFacts::all_signers_known and looked_inside.
   bool unverified = false;
+  /// Then: what is inside the kernel may matter. False: signatures that came along settle it.
+  bool needs_kernel = false;
   std::string requester; // the policy's name for the peer; empty when no requester matches it
   std::string rule;      // name of the rule that decided; empty: no rule matched, so denied
   Location where;        // of that rule

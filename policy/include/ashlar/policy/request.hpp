@@ -57,6 +57,10 @@ struct ImageFacts {
   /// There are no others. False: nobody has looked inside the kernel, or verified the signature
   /// that came with the image.
   bool all_signers_known = false;
+  /// Somebody has looked inside the kernel, under this policy or another one: what it has no
+  /// Authenticode digest for is no PE image, or one that breaks the format.
+  bool looked_inside = false;
+  std::optional<measure::Sha256> authenticode = {}; // SHA-256; changes with no unsigned byte
 };
 
 struct GuestFacts {

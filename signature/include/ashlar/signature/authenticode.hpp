@@ -21,6 +21,7 @@ struct FoundSignature {
   std::string subject; // of the signer's certificate; empty when it could not be read
   std::string issuer;
   measure::Sha256 fingerprint{}; // of the signer's certificate
+  measure::Sha256 public_key{};  // Certificate::public_key() of it
 };
 
 struct ImageSignatures {

@@ -31,6 +31,14 @@ public:
   [[nodiscard]] std::vector<std::byte> der() const;
   /// SHA-256 over the DER form, as `openssl x509 -fingerprint -sha256` prints it.
   [[nodiscard]] measure::Sha256 fingerprint() const;
+  /// SHA-256 over the SubjectPublicKeyInfo in DER, as of `openssl x509 -pubkey -noout | openssl
+  /// pkey -pubin -outform DER`: whoever issues the certificate anew, or changes the signature on it
+  /// (which anybody can where ECDSA made it), changes the fingerprint and not this. All zero for a
+  /// key that OpenSSL does not know: no signature by such a one is ever right.
+  [[nodiscard]] measure::Sha256 public_key() const;
+  /// Is it marked for signing code (extended key usage, RFC 5280 4.2.1.12)? Without the extension
+  /// it is not.
+  [[nodiscard]] bool signs_code() const;
   /// In the form of RFC 2253, printable, at most max_name_bytes.
   [[nodiscard]] std::string subject() const;
   [[nodiscard]] std::string issuer() const;

@@ -36,7 +36,8 @@ struct DetachedSignature {
   std::string subject; // of the signer's certificate
   std::string issuer;
   measure::Sha256 fingerprint{};
-  std::vector<Trust> trust; // of each anchor
+  measure::Sha256 public_key{}; // Certificate::public_key()
+  std::vector<Trust> trust;     // of each anchor
 };
 
 /// Verifies a detached message over the bytes that have this SHA-256, whoever has signed them: a

@@ -10,6 +10,7 @@ namespace ashlar::signature {
 inline constexpr std::size_t max_certificate_bytes = 8u << 10;       // one, in DER
 inline constexpr std::size_t max_certificates = 64;                  // named by one policy
 inline constexpr std::size_t max_revoked_certificates = 1024;        // in one policy
+inline constexpr std::size_t max_revoked_keys = 1024;                // in one policy
 inline constexpr std::size_t max_message_bytes = 256u << 10;         // one CMS message, in DER
 inline constexpr std::size_t max_request_signature_bytes = 6u << 10; // one, as a request brings it
 inline constexpr std::size_t max_request_signatures = 9;     // of a kernel and eight initrds

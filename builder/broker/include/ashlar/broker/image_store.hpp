@@ -45,11 +45,13 @@ struct Image {
   measure::Digests digests;
   std::uint64_t size = 0; // bytes
   UniqueFd file;
-  std::optional<InspectedKernel> inspected; // set once the inspector has accepted it as a kernel
-  std::optional<VerifiedSigners> signers;   // inside; set once a policy asked for it
-  std::optional<FileVersion> source;        // the builder's own file that it was read from last
-  std::set<std::string> holders;            // requesters that brought these bytes themselves
-  std::uint64_t last_use = 0;               // rises with each use; the smallest is dropped first
+  std::optional<InspectedKernel> inspected;    // set once the inspector has accepted it as a kernel
+  std::optional<VerifiedSigners> signers;      // inside; set once a policy asked for it
+  bool looked_inside = false;                  // the verifier has, under this policy or another one
+  std::optional<measure::Sha256> authenticode; // then, of a PE image: its digest under any policy
+  std::optional<FileVersion> source;           // the builder's own file that it was read from last
+  std::set<std::string> holders;               // requesters that brought these bytes themselves
+  std::uint64_t last_use = 0;                  // rises with each use; the smallest is dropped first
 
   [[nodiscard]] std::uint64_t held_bytes() const;
 };

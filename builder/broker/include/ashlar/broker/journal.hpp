@@ -29,7 +29,8 @@ class Journal {
 public:
   struct Opened;
   /// Reads the journal at `path` if there is one (an incomplete last entry, from a crash in the
-  /// middle of a write, is dropped), then writes it anew without what is over. Errors: io, invalid.
+  /// middle of a write, is dropped), then writes it anew without what is over. Errors: io, invalid,
+  /// unsupported (another version of the builder wrote it, and what runs here is its).
   [[nodiscard]] static Result<Opened> open(const std::string& path);
 
   /// Before a domain is created: it will have this UUID. What is found with it after a crash is

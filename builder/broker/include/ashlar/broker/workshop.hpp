@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct SignatureQuery {
 /// The policy's names of the certificates that have signed.
 struct FoundSigners {
   std::vector<std::string> inside; // empty for an image without a signature, or with a broken one
+  std::optional<measure::Sha256> authenticode;   // none: it was no PE image, or nobody looked
   std::vector<std::vector<std::string>> brought; // as in the query; none of them is empty
 };
 
