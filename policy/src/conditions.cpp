@@ -202,13 +202,15 @@ void check_label(const Rule& rule, const std::string& label, Conditions& conditi
     return;
   if (!labels)
     return conditions.expect(false, [&] {
-      return fmt::format("the guest is to have the XSM label \"{}\" and it has no xsm_labels",
+      return fmt::format("the guest is to have the XSM label \"{}\" and the rule has no xsm_labels",
                          printable(label, shown_label));
     });
   conditions.expect(labels->any || (!label.empty() && any_glob_fits(*labels, label)), [&] {
-    return label.empty() ? std::string("the guest is to have no XSM label and it has xsm_labels")
-                         : fmt::format("the XSM label \"{}\" fits none of its xsm_labels",
-                                       printable(label, shown_label));
+    return label.empty()
+               ? std::string(
+                     "the guest is to have no XSM label and the rule wants one of its xsm_labels")
+               : fmt::format("the XSM label \"{}\" fits none of its xsm_labels",
+                             printable(label, shown_label));
   });
 }
 
