@@ -241,48 +241,49 @@ TEST_CASE("decide: a kernel is approved where a rule lists it and none before it
   CHECK_FALSE(approves(inside + allow("red", "\"any\"")));
   CHECK_FALSE(approves("[[revoked]]\nsha256 = \"" + std::string(64, '1') + "\"\n" +
                        allow("red", "[\"k\"]")));
+}
 
-  TEST_CASE("decide: what the builder starts itself is not looked into, and known digests count") {
-    const Policy policy =
-        policy_of("[[revoked]]\nauthenticode_sha256 = \"" + std::string(64, '0') +
-                  "\"\n[[requester]]\nname = \"boot\"\nboot = true\n" + two_requesters +
-                  rule("all", "allow", "\"any\"", "\"any\"", "[rule.guest]\n" + any_image));
-    Request request = create_from_red(1);
-    const Decision open = policy.decide(request);
-    CHECK(open.unverified);
-    CHECK(open.needs_kernel);
-    CHECK_FALSE(open.allowed);
-    CHECK(open.reason.find("nobody has looked for this kernel's") != std::string::npos);
-    request.peer = BootManifestPeer{};
-    CHECK(policy.decide(request).allowed);
-    request.guest->kernel.looked_inside = true;
-    CHECK(policy.decide(request).allowed); // no PE image
-    request.guest->kernel.authenticode = ashlar::measure::Sha256{};
-    CHECK(policy.decide(request).reason.starts_with("the policy revokes the kernel with the "
-                                                    "Authenticode sha256 0000"));
-  }
+TEST_CASE("decide: what the builder starts itself is not looked into, and known digests count") {
+  const Policy policy =
+      policy_of("[[revoked]]\nauthenticode_sha256 = \"" + std::string(64, '0') +
+                "\"\n[[requester]]\nname = \"boot\"\nboot = true\n" + two_requesters +
+                rule("all", "allow", "\"any\"", "\"any\"", "[rule.guest]\n" + any_image));
+  Request request = create_from_red(1);
+  const Decision open = policy.decide(request);
+  CHECK(open.unverified);
+  CHECK(open.needs_kernel);
+  CHECK_FALSE(open.allowed);
+  CHECK(open.reason.find("nobody has looked for this kernel's") != std::string::npos);
+  request.peer = BootManifestPeer{};
+  CHECK(policy.decide(request).allowed);
+  request.guest->kernel.looked_inside = true;
+  CHECK(policy.decide(request).allowed); // no PE image
+  request.guest->kernel.authenticode = ashlar::measure::Sha256{};
+  CHECK(policy.decide(request).reason.starts_with("the policy revokes the kernel with the "
+                                                  "Authenticode sha256 0000"));
+}
 
-  TEST_CASE("decide: signatures that came with the request alone do not need the kernel") {
-    const std::string certificate =
-        std::string("[[certificate]]\nname = \"c\"\npem = '''\n") + vendor_certificate +
-        "'''\n[[image]]\nname = \"i\"\nkind = \"initrd\"\n" +
-        "signed_by = [\"c\"]\n[[image]]\nname = \"k\"\nkind = \"kernel\"\nsigned_by = [\"c\"]\n";
-    const auto guest = [](const std::string& name, const std::string& kernels) {
-      return rule(name, "allow", "\"any\"", "[\"create\"]",
-                  "[rule.guest]\nkernels = " + kernels +
-                      "\ninitrds = [\"i\"]\ncommand_lines = \"any\"\n");
-    };
-    Request request = create_from_red(1);
-    request.guest->initrds.emplace_back();
-    const std::string first = certificate + two_requesters + guest("any kernel", "\"any\"");
-    const Decision brought = policy_of(first).decide(request);
-    CHECK(brought.unverified);
-    CHECK_FALSE(brought.needs_kernel);
-    // A rule further on may ask for it, once the first one fails.
-    const Decision later =
-        policy_of(first + rule("signed", "allow", "\"any\"", "[\"create\"]",
-                               "[rule.guest]\nkernels = [\"k\"]\ninitrds = \"any\"\n"
-                               "command_lines = \"any\"\n"))
-            .decide(request);
-    CHECK(later.needs_kernel);
-  }
+TEST_CASE("decide: signatures that came with the request alone do not need the kernel") {
+  const std::string certificate =
+      std::string("[[certificate]]\nname = \"c\"\npem = '''\n") + vendor_certificate +
+      "'''\n[[image]]\nname = \"i\"\nkind = \"initrd\"\n" +
+      "signed_by = [\"c\"]\n[[image]]\nname = \"k\"\nkind = \"kernel\"\nsigned_by = [\"c\"]\n";
+  const auto guest = [](const std::string& name, const std::string& kernels) {
+    return rule(name, "allow", "\"any\"", "[\"create\"]",
+                "[rule.guest]\nkernels = " + kernels +
+                    "\ninitrds = [\"i\"]\ncommand_lines = \"any\"\n");
+  };
+  Request request = create_from_red(1);
+  request.guest->initrds.emplace_back();
+  const std::string first = certificate + two_requesters + guest("any kernel", "\"any\"");
+  const Decision brought = policy_of(first).decide(request);
+  CHECK(brought.unverified);
+  CHECK_FALSE(brought.needs_kernel);
+  // A rule further on may ask for it, once the first one fails.
+  const Decision later =
+      policy_of(first + rule("signed", "allow", "\"any\"", "[\"create\"]",
+                             "[rule.guest]\nkernels = [\"k\"]\ninitrds = \"any\"\n"
+                             "command_lines = \"any\"\n"))
+          .decide(request);
+  CHECK(later.needs_kernel);
+}
