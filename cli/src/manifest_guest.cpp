@@ -46,6 +46,7 @@ bool set_setting(Guest& guest, std::string_view key, std::string_view value) {
                                            : key == "on_reboot"   ? &guest.on_reboot
                                            : key == "on_crash"    ? &guest.on_crash
                                            : key == "vtpm"        ? &guest.vtpm
+                                           : key == "xsm_label"   ? &guest.xsm_label
                                                                   : nullptr;
   if (text != nullptr)
     *text = std::string(value);

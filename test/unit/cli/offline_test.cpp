@@ -172,7 +172,7 @@ TEST_CASE("policy explain: a guest comes from a reference manifest, without its 
   folder.write("initrd", "one");
   const std::string manifest = folder.path() + "/web.manifest";
   REQUIRE(run_ashlar("measure --name web --type pv --memory 300 --vcpus 2 --vtpm 2.0 --on-crash "
-                     "restart --kernel " +
+                     "restart --xsm-label system_u:system_r:domU_t --kernel " +
                      folder.path() + "/vmlinuz --initrd " + folder.path() +
                      "/initrd --cmdline 'quiet ro' --manifest " + manifest)
               .code == 0);
@@ -190,7 +190,7 @@ TEST_CASE("policy explain: a guest comes from a reference manifest, without its 
                      "\"]\n[[rule]]\nname = \"web\"\neffect = \"allow\"\nrequesters = "
                      "[\"root\"]\nverbs = [\"create\"]\n[rule.guest]\nkernels = [\"k\"]\n"
                      "initrds = [\"i\"]\ncommand_line_parameters = [\"quiet\", \"ro\"]\n"
-                     "vtpm = \"allowed\"\n" +
+                     "vtpm = \"allowed\"\nxsm_labels = [\"system_u:*\"]\n" +
                      limit);
     return run_ashlar("policy explain " + folder.path() + "/policy --as root --request " +
                       manifest);
