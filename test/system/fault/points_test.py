@@ -18,6 +18,7 @@ LEFT_OUT = {
     "xc_domain_iomem_permission": "for the boot manifest's domains alone: a failure ends the boot",
     "xc_domain_memory_mapping": "likewise",
     "xc_interface_close": "after the build",
+    "xc_flask_context_to_sid": "for guests with a label, before there is a domain: Xen without XSM fails it by itself",
     "xs_close": "after the build",
     "xs_directory": "linked, but only the broker lists nodes",
 }
