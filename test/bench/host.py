@@ -94,8 +94,15 @@ def run(build, short):
         if not short:
             rows += bench.sizes()
         rows += bench.many_guests(MANY)
-        rows += bench.unprepared()
-    return rows
+    return rows if short else rows + run_unprepared(build)
+
+
+def run_unprepared(build):
+    """The rows of a builder that inspects kernels when they are built, on a machine of its own."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    kernels = repack.all_payloads(kernel("6.1-cloud").image, OUT)
+    with boot(build, {name: kernels[name] for name in COMPRESSIONS}) as machine:
+        return Bench(machine).unprepared()
 
 
 def boot(build, kernels):
@@ -149,7 +156,7 @@ class Bench:
         return rows
 
     def unprepared(self):
-        """The first build by a builder that inspects a kernel only then; the last of the measurements."""
+        """The first build by a builder that inspects a kernel only then."""
         old = self._dom0.check("pidof ashlar-builder").strip()
         self._dom0.check(f"sed -i '1i inspect_ahead = false' /etc/ashlar/builder.toml && kill {old}")
         self._dom0.wait_for(f"pidof ashlar-builder | grep -v '^{old}$' && ashlar list", COMMAND_SECONDS)
@@ -278,5 +285,6 @@ def say(text):
 
 
 if __name__ == "__main__":
-    for row in run(Path(sys.argv[1]).resolve(), short="--short" in sys.argv):
+    BUILD = Path(sys.argv[1]).resolve()
+    for row in run_unprepared(BUILD) if "--unprepared" in sys.argv else run(BUILD, short="--short" in sys.argv):
         print(*row)
