@@ -102,6 +102,10 @@ bool valid_vchan_token(std::string_view token) {
          });
 }
 
+std::string vchan_invitation(std::uint32_t builder_domid) {
+  return builder_domid == 0 ? "connect" : fmt::format("connect {}", builder_domid);
+}
+
 std::string vchan_server_path(std::uint32_t builder_domid, std::uint32_t client_domid,
                               std::string_view token) {
   return fmt::format("/local/domain/{}/data/ashlar/{}/{}", builder_domid, client_domid, token);

@@ -81,9 +81,9 @@ public:
   Invitation& operator=(const Invitation&) = delete;
   ~Invitation() { xs_rm(store_, XBT_NULL, path_.c_str()); }
 
-  [[nodiscard]] Status write() {
-    constexpr std::string_view word = "connect";
-    if (!xs_write(store_, XBT_NULL, path_.c_str(), word.data(), word.size()))
+  [[nodiscard]] Status write(std::uint32_t builder_domid) {
+    const std::string word = vchan_invitation(builder_domid);
+    if (!xs_write(store_, XBT_NULL, path_.c_str(), word.data(), static_cast<unsigned>(word.size())))
       return errno_failure("writing " + path_ + " in xenstore",
                            "a domain needs a data node that it may write to ask for a connection");
     if (!xs_watch(store_, path_.c_str(), "ashlar"))
@@ -152,7 +152,7 @@ Result<std::unique_ptr<Transport>> connect_vchan(std::uint32_t builder_domid, in
   const std::uint32_t domid = TRY(own_domid(store.get()));
   const std::string token = TRY(new_token());
   Invitation invitation(store.get(), token);
-  TRY(invitation.write());
+  TRY(invitation.write(builder_domid));
   TRY(invitation.wait(doing, deadline));
   return join(builder_domid, vchan_server_path(builder_domid, domid, token), deadline);
 }

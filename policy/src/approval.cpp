@@ -30,8 +30,8 @@ bool approves_kernel(const Model& model, const Peer& peer, const measure::Sha256
       return false;
     if (rule.allow && rule.guest && rule.guest->kernels &&
         digest_among(model, *rule.guest->kernels, sha256))
-      // Of any kernel at all, it may be one that is revoked by what the verifier would find inside.
-      return !rule.guest->kernels->any || model.revoked_authenticode.empty();
+      // With such entries it may be one that is revoked by what only the verifier will find inside.
+      return model.revoked_authenticode.empty();
   }
   return false;
 }

@@ -93,10 +93,16 @@ struct RevokedImage {
   std::string what; // "the kernel with the sha256", "initrd 2 with the sha256"
 };
 
-RevokedImage revoked_kernel(const Model& model, const ImageFacts& kernel) {
+/// For what the builder starts itself nothing is looked for inside, and what a look for somebody
+/// else has found there must not decide: the answer would change with that.
+bool looks_inside(const Peer& peer) {
+  return !std::holds_alternative<BootManifestPeer>(peer);
+}
+
+RevokedImage revoked_kernel(const Model& model, const Peer& peer, const ImageFacts& kernel) {
   if (const Revoked* entry = model.revoked_image(kernel.digests.sha256))
     return {entry, "the kernel with the sha256"};
-  if (kernel.authenticode)
+  if (kernel.authenticode && looks_inside(peer))
     return {model.revoked_kernel(*kernel.authenticode), "the kernel with the Authenticode sha256"};
   return {};
 }
@@ -106,7 +112,7 @@ RevokedImage revoked_image(const Model& model, const Request& request) {
     return {model.revoked_image(request.upload->sha256), "the image with the sha256"};
   if (!request.guest)
     return {};
-  RevokedImage kernel = revoked_kernel(model, request.guest->kernel);
+  RevokedImage kernel = revoked_kernel(model, request.peer, request.guest->kernel);
   if (kernel.entry != nullptr)
     return kernel;
   for (std::size_t i = 0; i < request.guest->initrds.size(); ++i)
@@ -124,12 +130,10 @@ Decision revocation(const Requester& requester, const RevokedImage& image) {
   return decision;
 }
 
-/// The kernel may be one that is revoked by a digest that nobody has looked for yet. Nothing is
-/// looked at for what the builder starts itself.
+/// The kernel may be one that is revoked by a digest that nobody has looked for yet.
 bool revocation_open(const Model& model, const Request& request) {
   return request.guest && !model.revoked_authenticode.empty() &&
-         !request.guest->kernel.looked_inside &&
-         !std::holds_alternative<BootManifestPeer>(request.peer);
+         !request.guest->kernel.looked_inside && looks_inside(request.peer);
 }
 
 /// Of an answer that is open at the rule at `position`: may what is inside the kernel still change

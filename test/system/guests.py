@@ -53,14 +53,17 @@ def await_console(machine, name, text, times=1):
     Fails as soon as the guest is gone; while it reboots it may be missing for a moment.
     """
     # One command that follows: to ask again and again would take the emulated processor from the guest.
-    look = (f"ashlar console {name} >/tmp/seen 2>/dev/null </dev/null & follower=$!\n"
+    look = (f": >/tmp/seen; ashlar console {name} >>/tmp/seen 2>/dev/null </dev/null & follower=$!\n"
             f"seen() {{ [ $(grep -c {shlex.quote(text)} /tmp/seen) -ge {times} ]; }}\n"
-            "until seen; do sleep 1; kill -0 $follower 2>/dev/null || break; done\n"
+            f"left={BOOT_SECONDS}\n"
+            "until seen || [ $left = 0 ]; do\n"
+            "    sleep 1; left=$((left - 1)); kill -0 $follower 2>/dev/null || break\n"
+            "done\n"
             "kill $follower 2>/dev/null; seen")
     end = time.monotonic() + BOOT_SECONDS
     missing = 0
     while time.monotonic() < end:
-        status, _ = machine.toolstack.run(look, BOOT_SECONDS)
+        status, _ = machine.toolstack.run(look, 3 * BOOT_SECONDS)
         if status == 0:
             return machine.toolstack.check(f"ashlar console {name} --tail {TAIL_BYTES}", 60)
         missing += 1

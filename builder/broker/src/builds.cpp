@@ -82,6 +82,7 @@ void Builds::advance() {
 void Builds::start(Id id) {
   Build& build = builds_.at(id);
   build.running = true;
+  inspections_.give_way(build.draft.kernel.image);
   if (build.decision.policy)
     return decide(id);
   inspect(id);

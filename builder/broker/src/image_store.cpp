@@ -40,7 +40,7 @@ Result<Reservation> ImageStore::reserve(const std::string& requester, std::uint6
     return failure(ErrorCode::limit, doing,
                    fmt::format("the builder's image store holds {} MiB in all", mib(budget_)));
   while (used_bytes() + bytes > budget_ || images_.size() >= max_images)
-    if (!drop_one(nullptr))
+    if (!(used_bytes() + bytes > budget_ ? drop_one(nullptr) : drop_image(nullptr)))
       return failure(
           ErrorCode::busy, doing,
           fmt::format("the builder's image store ({} MiB, {} images) is full of images in "
@@ -105,29 +105,39 @@ std::uint64_t ImageStore::used_bytes(const std::string& requester) const {
   return used;
 }
 
+template <typename Condition>
 std::map<measure::Sha256, ImageHandle>::iterator
-ImageStore::least_used(const std::string* requester, bool unpacked) {
+ImageStore::least_used(const std::string* requester, Condition condition) {
   auto oldest = images_.end();
   for (auto i = images_.begin(); i != images_.end(); ++i) {
-    const Image& image = *i->second;
-    if (i->second.use_count() > 1 || (unpacked && !(image.inspected && image.inspected->plain)))
+    if (!condition(i->second) || (requester && !i->second->holders.contains(*requester)))
       continue;
-    if (unpacked && requester && image.holders.size() > 1)
-      continue; // the others have their builds quicker for it
-    if (requester && !image.holders.contains(*requester))
-      continue;
-    if (oldest == images_.end() || image.last_use < oldest->second->last_use)
+    if (oldest == images_.end() || i->second->last_use < oldest->second->last_use)
       oldest = i;
   }
   return oldest;
 }
 
 bool ImageStore::drop_one(const std::string* requester) {
-  if (const auto unpacked = least_used(requester, true); unpacked != images_.end()) {
-    unpacked->second->inspected.reset();
-    return true;
-  }
-  const auto oldest = least_used(requester, false);
+  return drop_unpacked(requester) || drop_image(requester);
+}
+
+bool ImageStore::drop_unpacked(const std::string* requester) {
+  // Pinned ones as well: a constructor under way has descriptors of its own, and a guest that runs
+  // needs none until it reboots.
+  const auto oldest = least_used(requester, [requester](const ImageHandle& image) {
+    return image->inspected && image->inspected->plain &&
+           (!requester || image->holders.size() == 1);
+  });
+  if (oldest == images_.end())
+    return false;
+  oldest->second->inspected.reset();
+  return true;
+}
+
+bool ImageStore::drop_image(const std::string* requester) {
+  const auto oldest =
+      least_used(requester, [](const ImageHandle& image) { return image.use_count() == 1; });
   if (oldest == images_.end())
     return false;
   if (requester && oldest->second->holders.size() > 1) {

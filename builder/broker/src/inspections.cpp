@@ -29,9 +29,6 @@ Result<std::unique_ptr<Job>> Inspections::inspect(const ImageHandle& kernel, Don
     preparation_->waiting.push_back(shared);
     return std::make_unique<Waiting>(std::move(shared));
   }
-  // A build does not share the processor with what nobody waits for.
-  if (preparation_ && !preparation_->awaited())
-    preparation_.reset();
   return workshop_.inspect(*kernel, [kernel, done = std::move(done)](auto outcome) {
     if (outcome && !kernel->inspected)
       kernel->inspected = std::move(*outcome);
@@ -39,8 +36,13 @@ Result<std::unique_ptr<Job>> Inspections::inspect(const ImageHandle& kernel, Don
   });
 }
 
+void Inspections::give_way(const ImageHandle& kernel) {
+  if (preparation_ && preparation_->image != kernel && !preparation_->awaited())
+    preparation_.reset();
+}
+
 void Inspections::prepare(const ImageHandle& image) {
-  if (preparation_ || image->inspected || image->size > max_kernel_bytes)
+  if (preparation_ || image->inspected || image->refused_ahead || image->size > max_kernel_bytes)
     return;
   preparation_.emplace(image, nullptr, std::vector<std::weak_ptr<Done>>());
   Result<std::unique_ptr<Job>> job =
@@ -55,6 +57,7 @@ void Inspections::prepared(Result<InspectedKernel> kernel) {
   const Preparation preparation = std::move(*std::exchange(preparation_, std::nullopt));
   const bool awaited = preparation.awaited();
   Image& image = *preparation.image;
+  image.refused_ahead = !kernel;
   if (!kernel)
     log::debug("image {} is not a kernel that could be built: {}", to_hex(image.digests.sha256),
                kernel.error().message());

@@ -239,7 +239,7 @@ void Session::upload_end(std::uint32_t id) {
   if (!image)
     return finish(id, std::unexpected(image.error()));
   log::info("{}: {} received, {} bytes", name_, title(upload.announced), received->size);
-  if (services_.settings.inspect_ahead &&
+  if (services_.settings.inspect_ahead && services_.builds.idle() &&
       services_.policy.current()->approves_kernel(peer_, received->digests.sha256))
     services_.inspections.prepare(*image);
   send(image_reply(id, **image, upload.announced.label));

@@ -140,7 +140,7 @@ void Sessions::answer_requests(std::uint32_t domid) {
   for (const std::string& token : *tokens) {
     const std::string node = requests_path(domid) + "/" + token;
     const Result<std::string> state = services_.store.read(node);
-    if (ipc::valid_vchan_token(token) && state && *state == "connect")
+    if (ipc::valid_vchan_token(token) && state && *state == ipc::vchan_invitation(builder_domid))
       open_vchan(domid, token);
   }
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -28,10 +29,18 @@ constexpr unsigned most_domains = 1024;
 // lives.
 constexpr const char* rings = "/local/domain/0/data/ashlar";
 
+/// A failure must not look like a machine without domains.
+[[noreturn]] void give_up(const std::string& doing) {
+  fmt::print(stderr, "ashlar-machine-state: {} failed\n", doing);
+  std::exit(1);
+}
+
 std::vector<std::string> children(xs_handle* store, const std::string& path) {
   unsigned count = 0;
   const std::unique_ptr<char*, decltype(&std::free)> list(
       xs_directory(store, XBT_NULL, path.c_str(), &count), &std::free);
+  if (!list && errno != ENOENT)
+    give_up("listing " + path);
   return list ? std::vector<std::string>(list.get(), list.get() + count)
               : std::vector<std::string>();
 }
@@ -52,6 +61,8 @@ std::string sorted(std::vector<std::string> words) {
 std::vector<std::string> domains(xc_interface* control, xs_handle* store) {
   std::vector<xc_domaininfo_t> found(most_domains);
   const int count = xc_domain_getinfolist(control, 0, most_domains, found.data());
+  if (count < 1) // domain 0 is always there
+    give_up("listing the domains");
   std::vector<std::string> names;
   for (int i = 0; i < count; ++i)
     names.push_back(read(
@@ -81,27 +92,22 @@ std::size_t processes(std::string_view prefix) {
   return count;
 }
 
-int fail(std::string_view doing) {
-  fmt::print(stderr, "ashlar-machine-state: {} failed\n", doing);
-  return 1;
-}
-
 } // namespace
 
 int main(int count, char** words) {
   const Control control(xc_interface_open(nullptr, nullptr, 0), &xc_interface_close);
   if (!control)
-    return fail("opening the hypervisor's interface");
+    give_up("opening the hypervisor's interface");
   if (count > 1 && std::string_view(words[1]) == "free") {
     xc_physinfo_t info{};
     if (xc_physinfo(control.get(), &info) != 0)
-      return fail("asking for the free memory");
+      give_up("asking for the free memory");
     fmt::print("{}\n", info.free_pages >> (20 - XC_PAGE_SHIFT));
     return 0;
   }
   const Store store(xs_open(0), &xs_close);
   if (!store)
-    return fail("connecting to xenstored");
+    give_up("connecting to xenstored");
   fmt::print("domains: {}\n", sorted(domains(control.get(), store.get())));
   fmt::print("xenstore domains: {}\n", sorted(children(store.get(), "/local/domain")));
   fmt::print("xenstore vm: {}\n", children(store.get(), "/vm").size());

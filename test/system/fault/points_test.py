@@ -19,6 +19,7 @@ LEFT_OUT = {
     "xc_domain_memory_mapping": "likewise",
     "xc_interface_close": "after the build",
     "xc_flask_context_to_sid": "for guests with a label, before there is a domain: Xen without XSM fails it by itself",
+    "xc_flask_sid_to_context": "likewise",
     "xs_close": "after the build",
     "xs_directory": "linked, but only the broker lists nodes",
 }

@@ -67,8 +67,12 @@ TEST_CASE("image store: the plain form of a kernel counts too") {
   CHECK(store.reserve("red", 60, std::nullopt));
   image->inspected = InspectedKernel{{}, received("plain").file};
   image->inspected->description.plain_bytes = 50;
-  CHECK_FALSE(store.reserve("red", 60, std::nullopt));
   CHECK(store.reserve("red", 10, std::nullopt));
+  CHECK(image->inspected.has_value());
+  CHECK(store.reserve("red", 60,
+                      std::nullopt)); // its room is given back, although the image is in use
+  CHECK_FALSE(image->inspected.has_value());
+  CHECK_FALSE(store.reserve("red", 61, std::nullopt));
 }
 
 TEST_CASE("image store: unpacked kernels go before images, and not those that others share") {
@@ -90,7 +94,14 @@ TEST_CASE("image store: unpacked kernels go before images, and not those that ot
   CHECK(store.reserve("red", 10, 75));
   CHECK(store.find("blue", young)->inspected.has_value());
   CHECK(store.find("red", old) == nullptr);
-  store.find("blue", young)->inspected->description.plain_bytes = 90;
+  // What a domain uses can be unpacked again as well.
+  const ImageHandle used = store.find("blue", young);
+  used->inspected->description.plain_bytes = 90;
+  CHECK(store.overfull());
+  CHECK(store.reserve("red", 20, std::nullopt));
+  CHECK_FALSE(used->inspected.has_value());
+  unpack(*used);
+  used->inspected->description.plain_bytes = 90;
   CHECK(store.overfull());
 }
 

@@ -95,6 +95,9 @@ TEST_CASE("inspections: a kernel that is refused ahead is refused to its build")
   client.hello();
   REQUIRE(done(client.upload("kernel")));
   REQUIRE(scene.until([&] { return scene.world.running_jobs == 0; }));
+  REQUIRE(done(client.upload("kernel"))); // once more: it is not tried again
+  scene.settle();
+  CHECK(scene.world.count("inspect") == 1);
   CHECK(outcome(client.call(create_request("web", "kernel"))) == "invalid");
   CHECK(scene.world.count("inspect") == 2); // the build's own says why
   CHECK(scene.world.running_jobs == 0);
@@ -131,4 +134,20 @@ TEST_CASE("inspections: the builder ends while one is under way") {
   scene.broker.reset();
   CHECK(scene.world.running_jobs == 0);
   scene.world.release(); // must not be heard
+}
+
+TEST_CASE("inspections: none is begun while a build is under way") {
+  Scene scene(open_policy(), store_bytes, true);
+  Client client(scene);
+  client.hello();
+  REQUIRE(done(client.upload("kernel")));
+  scene.settle();
+  scene.world.hold_construct = true;
+  const std::uint32_t id = client.send(create_request("web", "kernel"));
+  REQUIRE(scene.until([&] { return scene.world.held.size() == 1; }));
+  REQUIRE(done(client.upload("another kernel")));
+  scene.settle();
+  CHECK(scene.world.count("inspect") == 1);
+  scene.world.release();
+  CHECK(done(client.wait_final(id)));
 }

@@ -20,3 +20,13 @@ TEST_CASE("XSM label: a Xen without XSM, and one that does not know it, are told
   CHECK(unknown.why.find("knows no such label") != std::string::npos);
   CHECK(label_error(label, EPERM).code == ErrorCode::io);
 }
+
+TEST_CASE("xsm label: a spelling that Xen writes in another way is refused") {
+  CHECK(require_same_label("system_u:system_r:domU_t", "system_u:system_r:domU_t"));
+  for (const char* meant : {"system_u:system_r:domU_t:", "system_u:system_r:xen_t", ""}) {
+    const Status same = require_same_label("system_u:system_r:domU_t", meant);
+    REQUIRE_FALSE(same);
+    CHECK(same.error().code == ErrorCode::invalid);
+    CHECK(same.error().message().contains(meant));
+  }
+}

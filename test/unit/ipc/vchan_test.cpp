@@ -26,3 +26,8 @@ TEST_CASE("vchan: a path that libxenvchan would cut is refused") {
   REQUIRE_FALSE(served);
   CHECK(served.error().code == ErrorCode::limit);
 }
+
+TEST_CASE("vchan: an invitation names the builder's domain, unless it is domain 0") {
+  CHECK(vchan_invitation(0) == "connect");
+  CHECK(vchan_invitation(9) == "connect 9");
+}

@@ -2,9 +2,9 @@
 // vchan between a toolstack domain and the builder domain.
 //
 // Xen binds a vchan to one peer domain, so the builder opens one per connection. How they meet:
-//   1. the client picks a token (8 to 16 lower-case hexadecimal digits) and writes "connect" to its
-//   own
-//      data/ashlar/TOKEN, that is /local/domain/CLIENT/data/ashlar/TOKEN;
+//   1. the client picks a token (8 to 16 lower-case hexadecimal digits) and writes "connect", or
+//      "connect BUILDER" where the builder is not domain 0, to its own data/ashlar/TOKEN, that is
+//      /local/domain/CLIENT/data/ashlar/TOKEN;
 //   2. the builder, which watches that directory for the domains that it accepts as requesters,
 //   opens
 //      a vchan server for CLIENT at /local/domain/BUILDER/data/ashlar/CLIENT/TOKEN and answers by
@@ -35,6 +35,10 @@ inline constexpr std::size_t max_vchan_path_bytes = 63 - 14;
 /// 8 to 16 lower-case hexadecimal digits. Clients pick 8: with two five-digit domids the path is
 /// then still within max_vchan_path_bytes.
 [[nodiscard]] bool valid_vchan_token(std::string_view token);
+
+/// What a client's node says while it waits for the builder in this domain: any other domain leaves
+/// it alone.
+[[nodiscard]] std::string vchan_invitation(std::uint32_t builder_domid);
 
 /// Where the builder serves a client: /local/domain/BUILDER/data/ashlar/CLIENT/TOKEN.
 [[nodiscard]] std::string vchan_server_path(std::uint32_t builder_domid, std::uint32_t client_domid,

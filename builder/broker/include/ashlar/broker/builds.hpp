@@ -72,6 +72,9 @@ public:
   /// Gives a build up: its children are killed, what they left is removed, `done` is not called.
   void cancel(Id id);
 
+  /// Nothing is queued or being built.
+  [[nodiscard]] bool idle() const { return builds_.empty(); }
+
   /// Drafts that are queued or being built: they count in quotas and occupy their names. What only
   /// wants an answer is not among them.
   [[nodiscard]] std::vector<const Domain*> drafts() const;

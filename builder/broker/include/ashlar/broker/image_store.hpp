@@ -46,6 +46,7 @@ struct Image {
   std::uint64_t size = 0; // bytes
   UniqueFd file;
   std::optional<InspectedKernel> inspected;    // set once the inspector has accepted it as a kernel
+  bool refused_ahead = false;                  // by the inspector, before a build asked
   std::optional<VerifiedSigners> signers;      // inside; set once a policy asked for it
   bool looked_inside = false;                  // the verifier has, under this policy or another one
   std::optional<measure::Sha256> authenticode; // then, of a PE image: its digest under any policy
@@ -83,8 +84,8 @@ class ImageStore {
 public:
   explicit ImageStore(std::uint64_t budget_bytes) : budget_(budget_bytes) {}
 
-  /// Makes room for `bytes` of `requester`, dropping what no domain or build uses, least recently
-  /// used first: unpacked kernels, which can be unpacked again, and then images. Errors: limit
+  /// Makes room for `bytes` of `requester`, dropping unpacked kernels, which can be unpacked again,
+  /// and then images that no domain or build uses, each least recently used first. Errors: limit
   /// (above the budget or the requester's quota), busy (all of it is in use).
   [[nodiscard]] Result<Reservation> reserve(const std::string& requester, std::uint64_t bytes,
                                             std::optional<std::uint64_t> quota_bytes);
@@ -113,13 +114,16 @@ private:
   friend class Reservation;
   [[nodiscard]] std::uint64_t used_bytes() const;
   [[nodiscard]] std::uint64_t used_bytes(const std::string& requester) const;
-  /// Drops the unpacked form of the least recently used image that nothing pins and that has one;
-  /// where none has, the image itself; false when there is none. With a requester: of the images
-  /// that it holds; an image that others hold too stays for them.
-  bool drop_one(const std::string* requester);
-  /// The least recently used image that nothing pins, of a requester if one is given.
+  /// Make room: drop the least recently used unpacked form, or image that nothing pins; false when
+  /// there is none. With a requester: of the images that it holds; what others hold too stays for
+  /// them.
+  bool drop_one(const std::string* requester); // an unpacked form, or else an image
+  bool drop_unpacked(const std::string* requester);
+  bool drop_image(const std::string* requester);
+  /// The least recently used image of which this holds, of a requester if one is given.
+  template <typename Condition>
   [[nodiscard]] std::map<measure::Sha256, ImageHandle>::iterator
-  least_used(const std::string* requester, bool unpacked);
+  least_used(const std::string* requester, Condition condition);
 
   std::uint64_t budget_;
   std::map<std::string, std::uint64_t> reserved_; // by requester

@@ -31,8 +31,13 @@ public:
   /// image is waited for. Errors, here or in the callback: those of Workshop::inspect.
   [[nodiscard]] Result<std::unique_ptr<Job>> inspect(const ImageHandle& kernel, Done done);
 
-  /// Ahead of builds. Nobody hears of an image that is refused: its first build will say so.
+  /// Ahead of builds, while none is under way. Nobody hears of an image that is refused: its first
+  /// build will say so.
   void prepare(const ImageHandle& image);
+
+  /// A build begins, whose kernel this is (null: it is not held yet): what nobody waits for is
+  /// given up, so that it takes no processor from the build.
+  void give_way(const ImageHandle& kernel);
 
 private:
   class Waiting;
