@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kib_per_mib = 1024;
-constexpr std::size_t shown_content_bytes = 2048; // what a record event can hold
+constexpr std::size_t shown_content_bytes = measure::max_content_bytes;
 
 const char* word(ashlar_v1_GuestType type) {
   switch (type) {

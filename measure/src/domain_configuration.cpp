@@ -112,13 +112,14 @@ Status validate(const DomainConfiguration& configuration) {
                    fmt::format("max_memory_kib is {}, below memory_kib, which is {}: raise it to "
                                "at least that",
                                configuration.max_memory_kib, configuration.memory_kib));
-  return validate_label(configuration);
+  TRY(validate_label(configuration));
+  return validate(configuration.disks, configuration.nics);
 }
 
 std::string canonical_text(const DomainConfiguration& configuration) {
   // A change of the order, of a key or of a word changes every guest's measurement: only together
-  // with the number in the first line, and with docs/measurements.md. A guest without a label is
-  // measured as before there were any.
+  // with the number in the first line, and with docs/measurements.md. A guest without a label or
+  // a device is measured as before there were any.
   std::string text =
       fmt::format("ashlar-domain-configuration=2\n"
                   "name={}\n"
@@ -136,6 +137,10 @@ std::string canonical_text(const DomainConfiguration& configuration) {
                   to_string(configuration.on_crash), to_string(configuration.vtpm));
   if (!configuration.xsm_label.empty())
     text += fmt::format("xsm_label={}\n", configuration.xsm_label);
+  for (const Disk& disk : configuration.disks)
+    text += fmt::format("disk={}\n", canonical_text(disk));
+  for (const Nic& nic : configuration.nics)
+    text += fmt::format("nic={}\n", canonical_text(nic));
   return text;
 }
 

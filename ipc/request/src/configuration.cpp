@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "ashlar/request/configuration.hpp"
 
+#include <span>
+
 namespace ashlar::request {
 
 namespace {
@@ -46,6 +48,23 @@ Result<measure::Vtpm> vtpm(ashlar_v1_VtpmVersion version) {
   }
 }
 
+std::vector<measure::Disk> disks(const ashlar_v1_Create& create) {
+  std::vector<measure::Disk> disks;
+  for (const ashlar_v1_Disk& disk : std::span(create.disks).first(create.disks_count))
+    disks.push_back({.vdev = disk.vdev,
+                     .writable = disk.writable,
+                     .backend = disk.backend,
+                     .target = disk.target});
+  return disks;
+}
+
+std::vector<measure::Nic> nics(const ashlar_v1_Create& create) {
+  std::vector<measure::Nic> nics;
+  for (const ashlar_v1_Nic& nic : std::span(create.nics).first(create.nics_count))
+    nics.push_back({.backend = nic.backend, .bridge = nic.bridge, .mac = nic.mac});
+  return nics;
+}
+
 } // namespace
 
 Result<measure::DomainConfiguration> configuration_of(const ashlar_v1_Create& create) {
@@ -61,6 +80,8 @@ Result<measure::DomainConfiguration> configuration_of(const ashlar_v1_Create& cr
   configuration.on_crash = stop_action(create.on_crash, measure::StopAction::destroy);
   configuration.vtpm = TRY(vtpm(create.vtpm));
   configuration.xsm_label = create.xsm_label;
+  configuration.disks = disks(create);
+  configuration.nics = nics(create);
   return configuration;
 }
 

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ashlar/base/result.hpp"
+#include "ashlar/measure/devices.hpp"
 
 namespace ashlar::measure {
 
@@ -49,11 +51,13 @@ struct DomainConfiguration {
   /// The context of Xen's FLASK that the domain gets, such as "system_u:system_r:domU_t"; empty:
   /// none is asked for. 1 to max_xsm_label_bytes of [A-Za-z0-9._:,-].
   std::string xsm_label = {};
+  std::vector<Disk> disks = {};
+  std::vector<Nic> nics = {};
 };
 
 /// Checks what every domain must keep, before it is measured: length and characters of the name and
-/// the XSM label, at least one vCPU, some memory, and a ceiling not below it. The requester
-/// controls all of it; the builder's own limits come on top. Errors: invalid, limit, naming the
+/// the XSM label, at least one vCPU, some memory, a ceiling not below it, and the devices. The
+/// requester controls all of it; the builder's own limits come on top. Errors: invalid, limit, naming the
 /// setting, its value and the limit.
 [[nodiscard]] Status validate(const DomainConfiguration& configuration);
 
@@ -61,8 +65,8 @@ struct DomainConfiguration {
 ///
 /// One "key=value" line for each setting, in the fixed order documented in docs/measurements.md,
 /// each ended by a single newline; the first line is "ashlar-domain-configuration=2". The line
-/// "xsm_label=…" comes last and is there only if there is a label. Pure ASCII,
-/// decimal numbers without leading zeros: a person can write it with a text editor and run
+/// "xsm_label=…" is there only if there is a label; behind it comes a line "disk=…" for each disk
+/// and a line "nic=…" for each network interface (devices.hpp), in their order. Pure ASCII, decimal numbers without leading zeros: a person can write it with a text editor and run
 /// sha256sum on it. The text of a configuration that validate() refuses is not canonical (its name
 /// could hold a newline).
 [[nodiscard]] std::string canonical_text(const DomainConfiguration& configuration);

@@ -83,7 +83,7 @@ inline constexpr std::size_t max_record_events = 32;
 inline constexpr std::size_t max_record_bytes = 16384;
 inline constexpr std::size_t max_requester_bytes = 63;
 inline constexpr std::size_t max_label_bytes = 255;
-inline constexpr std::size_t max_content_bytes = 2047; // the longest command line
+inline constexpr std::size_t max_content_bytes = 4095; // a configuration with all devices
 
 /// The record as bytes, canonical (one record has one encoding); docs/measurements.md has the
 /// layout. Errors: limit (also for an event whose size and content disagree).
