@@ -20,6 +20,13 @@ SERVICE_MODULES = APPLIANCE_MODULES
 GUEST_KERNELS = ("6.1-cloud", "6.12-cloud")
 GUEST_MODULES = {"1.2": ("xen-tpmfront",), "2.0": ("xen-evtchn", "xen-gntalloc", "tpm_vtpm_proxy")}
 
+# Both ends of disks and network interfaces; what Xen's tools for a driver domain call.
+DEVICE_FRONTENDS = ("xen-blkfront", "xen-netfront")
+DEVICE_BACKENDS = ("loop", "xen-blkback", "bridge", "xen-netback")
+HOTPLUG_SCRIPTS = Path("/etc/xen/scripts")
+DRIVER_DOMAIN_PROGRAMS = ("/bin/bash", "/usr/bin/xenstore-read", "/usr/bin/xenstore-write", "/usr/bin/xenstore-list",
+                          "/usr/bin/xenstore-exists", "/usr/bin/xenstore-rm")
+
 # What guests try their TPMs with: tpm2-tools is one program with many names.
 TPM12_PROGRAMS = {
     "trousers": ("tcsd",),
@@ -273,14 +280,18 @@ def _add_vtpm_agent(archive, build):
     for program in ("tpm/agent/ashlar-vtpm-agent", "tpm/attest/ashlar-attest"):
         archive.program(f"/usr/sbin/{Path(program).name}",
                         contents.without_debug_information(build / program))
+    for version, names in GUEST_MODULES.items():
+        _add_modules_by_release(archive, version, names)
+
+
+def _add_modules_by_release(archive, what, names):
     for flavour in GUEST_KERNELS:
-        for version, names in GUEST_MODULES.items():
-            release = kernel(flavour).release
-            files = kernel(flavour).modules(names)
-            for file in files:
-                archive.file(f"/usr/lib/modules/{release}/{file.name}", file)
-            archive.file(f"/etc/modules-{version}-{release}",
-                         "".join(f"/usr/lib/modules/{release}/{file.name}\n" for file in files))
+        release = kernel(flavour).release
+        files = kernel(flavour).modules(names)
+        for file in files:
+            archive.file(f"/usr/lib/modules/{release}/{file.name}", file)
+        archive.file(f"/etc/modules-{what}-{release}",
+                     "".join(f"/usr/lib/modules/{release}/{file.name}\n" for file in files))
 
 
 def write_guest(target, extra=None, build=None):
@@ -315,6 +326,36 @@ def write_tpm_tools(target):
     contents.add_library(archive, TPM2_DEVICE)
     contents.add_library(archive, contents.UNWINDER)  # for tcsd's threads
     archive.program("/usr/libexec/guest-tools", HERE / "guest" / "tools")
+    return archive.write(target)
+
+
+def write_guest_devices(target):
+    """Writes an initramfs with the drivers of disks and network interfaces, and a script that tries them:
+    beside that of write_guest()."""
+    archive = Archive()
+    for path in ("/usr/lib", "/usr/lib/modules", "/usr/libexec", "/etc"):
+        archive.directory(path)
+    _add_modules_by_release(archive, "devices", DEVICE_FRONTENDS)
+    archive.program("/usr/libexec/guest-devices", HERE / "guest" / "devices")
+    return archive.write(target)
+
+
+def write_driver_domain(target):
+    """Writes an archive that makes a toolstack domain a driver domain, once it is unpacked over its root:
+    Xen's own `xl devd` and hotplug scripts, and the backends' modules, in the order of /etc/backends."""
+    archive = contents.skeleton()
+    contents.add_program(archive, contents.XEN_PROGRAMS / "xl")
+    archive.link("/usr/sbin/xl", "../lib/xen-4.17/bin/xl")
+    archive.file("/etc/xen/xl.conf", "")
+    for path in ("/var/lib/xen", "/var/log/xen", "/var/lock", "/etc/xen/scripts"):
+        archive.directory(path)
+    for script in sorted(HOTPLUG_SCRIPTS.iterdir()):
+        archive.program(str(script), script)
+    for program in DRIVER_DOMAIN_PROGRAMS:
+        contents.add_program(archive, program)
+    contents.add_library(archive, contents.UNWINDER)
+    lines = contents.add_modules(archive, kernel("6.1-cloud"), DEVICE_BACKENDS)
+    archive.file("/etc/backends", "\n".join(lines) + "\n")
     return archive.write(target)
 
 

@@ -78,11 +78,12 @@ Status check(const Disk& disk) {
   TRY(check_backend(device, disk.backend));
   TRY(check_length(device, "target", disk.target, max_target_bytes));
   if (!plain_path(disk.target))
-    return refused(ErrorCode::invalid, device,
-                   fmt::format("its target \"{}\" must be the absolute path of a block device, "
-                               "without empty, \".\" and \"..\" parts: use only A-Z a-z 0-9 / . _ "
-                               "+ : @ -",
-                               printable(disk.target, max_target_bytes)));
+    return refused(
+        ErrorCode::invalid, device,
+        fmt::format("its target \"{}\" must be the absolute path of a block device or file, "
+                    "without empty, \".\" and \"..\" parts: use only A-Z a-z 0-9 / . _ "
+                    "+ : @ -",
+                    printable(disk.target, max_target_bytes)));
   return {};
 }
 

@@ -39,18 +39,21 @@ class Images:
         self.initrds = {
             "guest": images.write_guest(self.folder / "guest"),
             "tpm-guest": images.write_guest(self.folder / "tpm-guest", build=build),
+            "guest-devices": images.write_guest_devices(self.folder / "guest-devices"),
             "extra-1": images.write_extra_initrd(self.folder / "extra-1", {"/extra-1": "one"}),
             "extra-2": images.write_extra_initrd(self.folder / "extra-2", {"/extra-2": "two"}),
         }
+        self.driver_domain = images.write_driver_domain(self.folder / "driver-domain")
         self.tpm_tools = images.write_tpm_tools(self.folder / "tpm-tools")
 
     @functools.cache
     def toolstack(self, kernels):
         """The toolstack domain's initramfs: a shell, every initrd and the named kernels to send.
 
-        The tools for TPMs, which are large, come with "tpm-tools" among the kernels.
+        The tools for TPMs, which are large, come with "tpm-tools" among the kernels, and what a driver
+        domain has, with "driver-domain".
         """
-        images_of = self.kernels | {"tpm-tools": self.tpm_tools}
+        images_of = self.kernels | {"tpm-tools": self.tpm_tools, "driver-domain": self.driver_domain}
         sent = {name: images_of[name] for name in kernels} | self.initrds
         files = {f"/images/{name}": path for name, path in sent.items()}
         programs = {"/usr/bin/ashlar-rogue": self.build / "test/system/client/ashlar-rogue"}

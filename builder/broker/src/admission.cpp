@@ -201,6 +201,7 @@ Status check_room(Services& services, const policy::Policy& policy, const std::s
   if (request.configuration.vtpm != measure::Vtpm::none && !services.settings.vtpm)
     return failure(ErrorCode::unsupported, "checking the vTPM that is asked for",
                    "this builder offers none: its settings have no table [vtpm]");
+  TRY(services.domains.backends_of(request.configuration));
   TRY(check_unique(services, request));
   const Held held = held_by(services, requester);
   TRY(check_quota(policy.quota(requester), held, request.configuration));

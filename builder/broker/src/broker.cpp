@@ -20,10 +20,10 @@ Broker::Broker(EventLoop& loop, const Settings& settings, Outside outside, FdSto
     : loop_(loop), outside_(std::move(outside)), fd_store_(std::move(fd_store)),
       journal_(std::move(journal)),
       policy_(settings.policy_directory, settings.run_directory + "/releases"),
-      images_(settings.store_bytes),
-      domains_(*outside_.hypervisor, *outside_.store, journal_, *outside_.manager),
+      images_(settings.store_bytes), devices_(loop_, *outside_.store),
+      domains_(*outside_.hypervisor, *outside_.store, journal_, *outside_.manager, devices_),
       inspections_(*outside_.workshop, images_),
-      builds_(*outside_.workshop, inspections_, domains_, journal_, *outside_.manager,
+      builds_(*outside_.workshop, inspections_, domains_, journal_, *outside_.manager, devices_,
               builder_version, next_serial),
       services_{loop_,           settings,  *outside_.hypervisor,
                 *outside_.store, journal_,  policy_,
@@ -78,6 +78,7 @@ void Broker::store_ready() {
     }
     sessions_.store_changed(*path);
     vtpms_.store_changed(*path);
+    devices_.store_changed(*path);
   }
   if (released)
     lifecycle_.check();

@@ -214,6 +214,7 @@ Status Builds::record(Id id, Build& build) {
   build.stage("record");
   Domain domain = build.draft;
   domain.record.domid = build.domid;
+  domain.backends = TRY(domains_.backends_of(domain.configuration));
   measure::Ingredients ingredients;
   ingredients.builder_identity = identity_;
   ingredients.policy_digest = domain.policy_digest;
@@ -241,15 +242,28 @@ void Builds::recorded(Id id, const Result<tpm::Ack>& ack) {
     return; // cancelled meanwhile
   if (!ack)
     return fail(id, ack.error());
-  Build& build = found->second;
-  if (build.draft.configuration.vtpm == measure::Vtpm::none)
-    return measured(id, {});
+  attach(id, found->second);
+}
+
+void Builds::attach(Id id, Build& build) {
   const Domain* guest = domains_.find_serial(build.draft.record.serial);
-  if (!guest)
-    return measured(id, {});
+  if (!guest || guest->backends.empty())
+    return attached(id, {});
+  build.stage("devices");
+  devices_.attach(*guest, [this, id](const Status& outcome) { attached(id, outcome); });
+}
+
+void Builds::attached(Id id, const Status& outcome) {
+  const auto found = builds_.find(id);
+  if (found == builds_.end())
+    return;
+  Build& build = found->second;
+  const Domain* guest = domains_.find_serial(build.draft.record.serial);
+  if (!outcome || !guest || build.draft.configuration.vtpm == measure::Vtpm::none)
+    return measured(id, outcome);
   build.stage("vtpm");
   vtpms_->provide(*guest, build.stage,
-                  [this, id](const Status& outcome) { measured(id, outcome); });
+                  [this, id](const Status& provided) { measured(id, provided); });
 }
 
 void Builds::measured(Id id, const Status& outcome) {
@@ -297,6 +311,7 @@ void Builds::cancel(Id id) {
 void Builds::clean_up(const Domain& draft) {
   if (draft.record.serial == 0)
     return; // nothing was begun
+  devices_.give_up(draft.record.serial);
   if (draft.configuration.vtpm != measure::Vtpm::none)
     vtpms_->give_up(draft.record.serial);
   Status cleaned;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/base/bytes.hpp"
 #include "ashlar/base/log.hpp"
 #include "ashlar/broker/vtpm_device.hpp"
 
@@ -15,6 +16,7 @@ Status Domains::add(Domain domain) {
   if (const Domain* gone = find(domain.domid())) {
     const std::uint64_t serial = gone->record.serial;
     TRY(journal_.revoked(serial));
+    detach_left(*gone);
     domains_.erase(domain.domid());
     revoke(serial);
   }
@@ -67,6 +69,30 @@ const Domain* Domains::find_vtpm_state_store() const {
   return find_if([](const Domain& domain) { return domain.vtpm_state_store; });
 }
 
+Result<std::uint32_t> Domains::find_backend(const std::string& name,
+                                            const std::string& device) const {
+  if (name == measure::domain_0_name)
+    return builder_domid;
+  const Domain* domain = find_name(name);
+  if (domain && domain->vtpm_of == 0 && domain->admitted &&
+      std::holds_alternative<policy::BootManifestPeer>(domain->peer))
+    return domain->domid();
+  return failure(ErrorCode::not_found, fmt::format("finding the backend of {}", device),
+                 fmt::format("\"{}\" is no domain of the boot manifest that runs, and not {}",
+                             printable(name), measure::domain_0_name));
+}
+
+Result<std::vector<std::uint32_t>>
+Domains::backends_of(const measure::DomainConfiguration& configuration) const {
+  std::vector<std::uint32_t> backends;
+  for (const measure::Disk& disk : configuration.disks)
+    backends.push_back(TRY(find_backend(disk.backend, "disk " + disk.vdev)));
+  for (std::size_t i = 0; i < configuration.nics.size(); ++i)
+    backends.push_back(
+        TRY(find_backend(configuration.nics[i].backend, fmt::format("network interface {}", i))));
+  return backends;
+}
+
 Status Domains::admit(std::uint32_t domid) {
   const auto found = domains_.find(domid);
   if (found == domains_.end())
@@ -104,7 +130,8 @@ Status Domains::destroy(std::uint32_t domid) {
   TRY(journal_.revoked(serial));
   revoke(serial);
   TRY(hypervisor_.destroy(domid, uuid));
-  TRY(remove_devices(*domain));
+  TRY(remove_vtpm_devices(*domain));
+  detach_left(*domain);
   TRY(store_.remove_domain(domid, uuid));
   domains_.erase(domid);
   changed_();
@@ -127,19 +154,26 @@ void Domains::revoke(std::uint64_t serial) {
   });
 }
 
+void Domains::detach_left(const Domain& ended) {
+  devices_.detach(ended, [this, serial = ended.record.serial] {
+    if (const Status forgotten = forget(serial); !forgotten)
+      log::warning("{}", forgotten.error().message());
+  });
+}
+
 Status Domains::forget(std::uint64_t serial) {
-  if (unrevoked_.contains(serial) || find_serial(serial))
+  if (unrevoked_.contains(serial) || find_serial(serial) || devices_.detaching(serial))
     return {};
   return journal_.abandoned(serial);
 }
 
-Status Domains::remove_devices(const Domain& domain) {
+Status Domains::remove_vtpm_devices(const Domain& domain) {
   if (domain.vtpm_of == 0)
     return {};
   if (const Domain* manager = find_tpm_manager())
-    TRY(store_.remove(vtpm_backend_path(device_vtpm, manager->domid(), domain.domid())));
+    TRY(store_.remove(backend_home(device_vtpm, manager->domid(), domain.domid())));
   if (const Domain* state_store = find_vtpm_state_store())
-    TRY(store_.remove(vtpm_backend_path(device_vtpm_state, state_store->domid(), domain.domid())));
+    TRY(store_.remove(backend_home(device_vtpm_state, state_store->domid(), domain.domid())));
   return {};
 }
 

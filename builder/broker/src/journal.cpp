@@ -60,8 +60,13 @@ Result<std::vector<std::byte>> summary(const JournalState& state) {
   for (const auto& [image, requesters] : state.holders)
     for (const std::string& requester : requesters)
       add(journal_entry::holder(image, requester));
+  for (const auto& [serial, domain] : state.ended) {
+    add(TRY(journal_entry::built(domain)));
+    add(journal_entry::revoked(serial));
+  }
   for (const auto& [serial, uuid] : state.intents)
-    add(journal_entry::intent(serial, uuid));
+    if (!state.ended.contains(serial))
+      add(journal_entry::intent(serial, uuid));
   for (const auto& [serial, domain] : state.domains)
     add(TRY(journal_entry::built(domain)));
   for (const std::uint64_t serial : state.started)

@@ -7,7 +7,7 @@
 
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/wire.hpp"
-#include "ashlar/signature/limits.hpp"
+#include "journal_fields.hpp"
 
 namespace ashlar::broker::journal_entry {
 
@@ -26,7 +26,6 @@ enum class Kind : std::uint8_t {
   version = 10,
 };
 
-constexpr std::size_t max_text = 4096;
 constexpr std::uint32_t most_initrds = 64;
 
 WireWriter start(Kind kind) {
@@ -41,138 +40,8 @@ std::vector<std::byte> only_serial(Kind kind, std::uint64_t serial) {
   return writer.take();
 }
 
-void write(WireWriter& writer, const UsedImage& image) {
-  writer.text(image.label);
-  writer.u64(image.size);
-  for (const measure::Bank bank : measure::all_banks)
-    writer.raw(image.digests.of(bank));
-  writer.text(std::string_view(reinterpret_cast<const char*>(image.signature.data()),
-                               image.signature.size()));
-}
-
-UsedImage read_image(WireReader& reader) {
-  UsedImage image;
-  image.label = reader.text(max_text);
-  image.size = reader.u64();
-  reader.raw(image.digests.sha1);
-  reader.raw(image.digests.sha256);
-  reader.raw(image.digests.sha384);
-  const std::string signature = reader.text(signature::max_request_signature_bytes);
-  const std::span<const std::byte> bytes = as_bytes(signature);
-  image.signature.assign(bytes.begin(), bytes.end());
-  return image;
-}
-
-void write(WireWriter& writer, const measure::DomainConfiguration& configuration) {
-  writer.text(configuration.name);
-  writer.u8(static_cast<std::uint8_t>(configuration.type));
-  writer.u32(configuration.vcpus);
-  writer.u64(configuration.memory_kib);
-  writer.u64(configuration.max_memory_kib);
-  writer.u8(static_cast<std::uint8_t>(configuration.on_poweroff));
-  writer.u8(static_cast<std::uint8_t>(configuration.on_reboot));
-  writer.u8(static_cast<std::uint8_t>(configuration.on_crash));
-  writer.u8(static_cast<std::uint8_t>(configuration.vtpm));
-  writer.text(configuration.xsm_label);
-}
-
-void write(WireWriter& writer, std::span<const constructor::IoPages> ranges) {
-  writer.u32(static_cast<std::uint32_t>(ranges.size()));
-  for (const constructor::IoPages& pages : ranges) {
-    writer.u64(pages.first_page);
-    writer.u32(pages.count);
-  }
-}
-
-std::vector<constructor::IoPages> read_io_pages(WireReader& reader) {
-  std::vector<constructor::IoPages> ranges;
-  const std::uint32_t count = reader.u32();
-  if (count > constructor::max_io_ranges)
-    reader.reject(fmt::format("{} ranges of I/O memory", count));
-  for (std::uint32_t i = 0; i < count && reader.good(); ++i) {
-    const std::uint64_t first_page = reader.u64();
-    ranges.push_back({.first_page = first_page, .count = reader.u32()});
-  }
-  return ranges;
-}
-
-// A profile as its number plus 1; 0 is none.
-std::uint8_t profile_number(std::optional<measure::Profile> profile) {
-  return profile ? static_cast<std::uint8_t>(static_cast<int>(*profile) + 1) : 0;
-}
-
-std::optional<measure::Profile> read_profile(WireReader& reader) {
-  const std::uint8_t number = reader.u8();
-  if (number == 0)
-    return std::nullopt;
-  if (number > measure::all_profiles.size())
-    reader.reject(fmt::format("{} is no PCR profile", number));
-  return static_cast<measure::Profile>(number - 1);
-}
-
-measure::StopAction read_action(WireReader& reader) {
-  const std::uint8_t value = reader.u8();
-  if (value > static_cast<std::uint8_t>(measure::StopAction::preserve))
-    reader.reject(fmt::format("{} is no stop action", value));
-  return static_cast<measure::StopAction>(value);
-}
-
-measure::DomainConfiguration read_configuration(WireReader& reader) {
-  measure::DomainConfiguration configuration;
-  configuration.name = reader.text(max_text);
-  const std::uint8_t type = reader.u8();
-  if (type > static_cast<std::uint8_t>(measure::GuestType::pvh))
-    reader.reject(fmt::format("{} is no guest type", type));
-  configuration.type = static_cast<measure::GuestType>(type);
-  configuration.vcpus = reader.u32();
-  configuration.memory_kib = reader.u64();
-  configuration.max_memory_kib = reader.u64();
-  configuration.on_poweroff = read_action(reader);
-  configuration.on_reboot = read_action(reader);
-  configuration.on_crash = read_action(reader);
-  const std::uint8_t vtpm = reader.u8();
-  if (vtpm > static_cast<std::uint8_t>(measure::Vtpm::tpm20))
-    reader.reject(fmt::format("{} is no vTPM version", vtpm));
-  configuration.vtpm = static_cast<measure::Vtpm>(vtpm);
-  configuration.xsm_label = reader.text(measure::max_xsm_label_bytes);
-  return configuration;
-}
-
-enum class PeerKind : std::uint8_t { boot_manifest = 0, domain = 1, process = 2 };
-
-void write(WireWriter& writer, const policy::Peer& peer) {
-  if (const auto* domain = std::get_if<policy::DomainPeer>(&peer)) {
-    writer.u8(static_cast<std::uint8_t>(PeerKind::domain));
-    writer.text(domain->name);
-    writer.text(domain->uuid);
-  } else if (const auto* process = std::get_if<policy::ProcessPeer>(&peer)) {
-    writer.u8(static_cast<std::uint8_t>(PeerKind::process));
-    writer.u32(process->uid);
-    writer.u32(process->gid);
-  } else {
-    writer.u8(static_cast<std::uint8_t>(PeerKind::boot_manifest));
-  }
-}
-
-policy::Peer read_peer(WireReader& reader) {
-  switch (static_cast<PeerKind>(reader.u8())) {
-  case PeerKind::boot_manifest:
-    return policy::BootManifestPeer{};
-  case PeerKind::domain: {
-    policy::DomainPeer domain;
-    domain.name = reader.text(max_text);
-    domain.uuid = reader.text(max_text);
-    return domain;
-  }
-  case PeerKind::process: {
-    policy::ProcessPeer process;
-    process.uid = reader.u32();
-    process.gid = reader.u32();
-    return process;
-  }
-  }
-  reader.reject("it names no kind of peer");
-  return policy::BootManifestPeer{};
+std::size_t device_count(const measure::DomainConfiguration& configuration) {
+  return configuration.disks.size() + configuration.nics.size();
 }
 
 Result<Domain> read_domain(WireReader& reader) {
@@ -194,6 +63,8 @@ Result<Domain> read_domain(WireReader& reader) {
   domain.requester = reader.u8() != 0;
   domain.essential = reader.u8() != 0;
   domain.tpm_manager = reader.u8() != 0;
+  for (std::size_t i = 0; i < device_count(domain.configuration); ++i)
+    domain.backends.push_back(reader.u32());
   domain.io_pages = read_io_pages(reader);
   domain.vtpm_profile = read_profile(reader);
   domain.vtpm_of = reader.u64();
@@ -224,9 +95,16 @@ void apply_revoked(JournalState& state, std::uint64_t serial) {
   // Until "abandoned" says that nothing of it is left, a restarted builder has to remove it.
   if (const auto found = state.domains.find(serial); found != state.domains.end()) {
     state.intents[serial] = found->second.uuid();
+    if (!found->second.backends.empty())
+      state.ended.insert_or_assign(serial, std::move(found->second));
     state.domains.erase(found);
   }
   state.started.erase(serial);
+}
+
+void apply_abandoned(JournalState& state, std::uint64_t serial) {
+  state.intents.erase(serial);
+  state.ended.erase(serial);
 }
 
 void apply_admitted(JournalState& state, std::uint64_t serial) {
@@ -287,6 +165,8 @@ std::vector<std::byte> abandoned(std::uint64_t serial) {
 }
 
 Result<std::vector<std::byte>> built(const Domain& domain) {
+  if (domain.backends.size() != device_count(domain.configuration))
+    return failure(ErrorCode::internal, "writing the journal", "a device without a backend");
   const std::vector<std::byte> record = TRY(measure::encode(domain.record));
   WireWriter writer = start(Kind::built);
   writer.u32(static_cast<std::uint32_t>(record.size()));
@@ -305,8 +185,10 @@ Result<std::vector<std::byte>> built(const Domain& domain) {
   writer.u8(domain.requester ? 1 : 0);
   writer.u8(domain.essential ? 1 : 0);
   writer.u8(domain.tpm_manager ? 1 : 0);
+  for (const std::uint32_t backend : domain.backends)
+    writer.u32(backend);
   write(writer, domain.io_pages);
-  writer.u8(profile_number(domain.vtpm_profile));
+  write(writer, domain.vtpm_profile);
   writer.u64(domain.vtpm_of);
   writer.u8(domain.admitted ? 1 : 0);
   writer.u8(domain.vtpm_state_store ? 1 : 0);
@@ -348,7 +230,7 @@ Status apply(JournalState& state, std::span<const std::byte> entry) {
     apply_intent(state, reader);
     break;
   case Kind::abandoned:
-    state.intents.erase(reader.u64());
+    apply_abandoned(state, reader.u64());
     break;
   case Kind::built:
     TRY(apply_built(state, reader));

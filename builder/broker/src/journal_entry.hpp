@@ -15,7 +15,7 @@ namespace ashlar::broker::journal_entry {
 inline constexpr std::size_t max_bytes = 128u << 10;
 
 /// Rises with each change of an entry's form. Journals before 2 have no entry that says it.
-inline constexpr std::uint32_t format_version = 2;
+inline constexpr std::uint32_t format_version = 3;
 /// What every journal begins with.
 [[nodiscard]] std::vector<std::byte> version();
 /// Is a journal that begins with this entry one of ours? Errors: unsupported (another builder's),

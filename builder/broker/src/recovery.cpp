@@ -89,12 +89,15 @@ void acknowledged(Services& services, std::uint64_t serial, const Result<tpm::Ac
       log::error("ending it: {}", ended.error().message());
 }
 
-/// A guest whose vTPM had not reported is half-built: nobody waits for that report any more.
+/// A guest whose devices or vTPM were not there yet is half-built: nobody waits for them any more.
 Status end_unmeasured(Services& services, const JournalState& remembered) {
   for (const auto& [serial, domain] : remembered.domains) {
-    if (domain.configuration.vtpm == measure::Vtpm::none || domain.admitted)
+    const bool waited =
+        domain.configuration.vtpm != measure::Vtpm::none || !domain.backends.empty();
+    if (!waited || domain.admitted)
       continue;
-    log::notice("domain {} ({}) had no vTPM yet: it is destroyed", domain.domid(), domain.name());
+    log::notice("domain {} ({}) did not have its devices or its vTPM yet: it is destroyed",
+                domain.domid(), domain.name());
     TRY(services.domains.destroy(domain.domid()));
   }
   return {};
@@ -146,6 +149,8 @@ Status recover(Services& services, const JournalState& remembered) {
   // First, so that a complete domain is not taken for the rest of an earlier one with its UUID.
   for (const auto& [serial, domain] : remembered.domains)
     recover_domain(services, images, domain);
+  for (const auto& [serial, domain] : remembered.ended)
+    services.domains.detach_left(domain);
   for (const auto& [serial, uuid] : remembered.intents) {
     log::notice("removing what is left of the unfinished build {} ({})", serial,
                 measure::to_string(uuid));

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "ashlar/base/bytes.hpp"
+#include "ashlar/broker/device_nodes.hpp"
 #include "ashlar/request/configuration.hpp"
 #include "ashlar/signature/limits.hpp"
 
@@ -93,6 +94,27 @@ void set_domain(ashlar_v1_Domain& out, const Domain& domain) {
     ipc::set_text(out.vtpm_profile, measure::to_string(*domain.vtpm_profile));
 }
 
+void set_devices(ashlar_v1_Domain& out, const Domain& domain) {
+  const measure::DomainConfiguration& configuration = domain.configuration;
+  for (const measure::Disk& disk :
+       std::span(configuration.disks)
+           .first(std::min(configuration.disks.size(), std::size(out.disks)))) {
+    ashlar_v1_Disk& shown = out.disks[out.disks_count++];
+    ipc::set_text(shown.vdev, disk.vdev);
+    shown.writable = disk.writable;
+    ipc::set_text(shown.backend, disk.backend);
+    ipc::set_text(shown.target, disk.target);
+  }
+  for (std::size_t i = 0; i < std::min(configuration.nics.size(), std::size(out.nics)); ++i) {
+    const measure::Nic& nic = configuration.nics[i];
+    ashlar_v1_Nic& shown = out.nics[out.nics_count++];
+    ipc::set_text(shown.backend, nic.backend);
+    ipc::set_text(shown.bridge, nic.bridge);
+    ipc::set_text(shown.mac,
+                  nic.mac.empty() ? made_up_mac(domain.uuid(), i).value_or("unknown") : nic.mac);
+  }
+}
+
 void set_all(ashlar_v1_Domain& out, const Domain& domain) {
   ipc::set_text(out.command_line, domain.command_line);
   out.has_kernel = true;
@@ -107,6 +129,7 @@ void set_all(ashlar_v1_Domain& out, const Domain& domain) {
   out.on_reboot = wire_action(domain.configuration.on_reboot);
   out.on_crash = wire_action(domain.configuration.on_crash);
   ipc::set_text(out.xsm_label, domain.configuration.xsm_label);
+  set_devices(out, domain);
 }
 
 } // namespace

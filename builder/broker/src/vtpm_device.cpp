@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/broker/device_nodes.hpp"
 #include "ashlar/broker/domain.hpp"
 #include "ashlar/broker/services.hpp"
 
@@ -12,21 +13,13 @@ namespace {
 
 constexpr const char* initialising = "1"; // XenbusStateInitialising
 
-std::string frontend_path(const char* kind, std::uint32_t frontend) {
-  return fmt::format("/local/domain/{}/device/{}", frontend, kind);
-}
-
 } // namespace
-
-std::string vtpm_backend_path(const char* kind, std::uint32_t backend, std::uint32_t frontend) {
-  return fmt::format("/local/domain/{}/backend/{}/{}", backend, kind, frontend);
-}
 
 Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
   const std::string uuid = measure::to_string(device.uuid);
-  const std::string front_home = frontend_path(device.kind, device.frontend);
+  const std::string front_home = frontend_home(device.kind, device.frontend);
   const std::string front = front_home + "/0";
-  const std::string back_home = vtpm_backend_path(device.kind, device.backend, device.frontend);
+  const std::string back_home = backend_home(device.kind, device.backend, device.frontend);
   const std::string back = back_home + "/0";
   const xen::Permission seen_by_backend{.owner = builder_domid, .reader = device.backend};
   const xen::Permission seen_by_frontend{.owner = builder_domid, .reader = device.frontend};
@@ -74,10 +67,9 @@ Status offer_key_store(Services& services) {
                           .frontend = manager->domid(),
                           .backend = keeper->domid(),
                           .uuid = manager->uuid()};
-  const std::string backend =
-      vtpm_backend_path(device.kind, device.backend, device.frontend) + "/0";
+  const std::string backend = backend_home(device.kind, device.backend, device.frontend) + "/0";
   const Result<std::string> present =
-      services.store.read(frontend_path(device.kind, device.frontend) + "/0/backend");
+      services.store.read(frontend_home(device.kind, device.frontend) + "/0/backend");
   if (present && *present == backend)
     return {}; // it may be in use
   return write_vtpm_device(services.store, device);

@@ -55,6 +55,16 @@ public:
       return {};
     });
   }
+  Status update(const std::string& path, const std::vector<StoreNode>& nodes) override {
+    return connection_->in_transaction("changing " + path, [&]() -> Status {
+      if (const Result<std::string> there = connection_->read(path); !there)
+        return there.error().code == ErrorCode::not_found ? Status{}
+                                                          : std::unexpected(there.error());
+      for (const StoreNode& node : nodes)
+        TRY(connection_->write(node.path, node.value, node.permission));
+      return {};
+    });
+  }
   Status remove_domain(std::uint32_t domid, const measure::Uuid& uuid) override {
     return connection_->remove_domain(domid, uuid);
   }

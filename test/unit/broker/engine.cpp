@@ -54,8 +54,9 @@ Engine::Engine(const std::string& policy)
       store_(fake_store(world)), workshop_(fake_workshop(world, loop)),
       manager_(fake_tpm_manager(world)), journal_(open_journal(directory.path() + "/journal")),
       policy_(directory.path(), directory.path() + "/releases"), images_(default_store_bytes),
-      domains(*hypervisor_, *store_, journal_, *manager_), inspections_(*workshop_, images_),
-      builds_(*workshop_, inspections_, domains, journal_, *manager_, "builder of the test", 1),
+      devices_(loop, *store_), domains(*hypervisor_, *store_, journal_, *manager_, devices_),
+      inspections_(*workshop_, images_), builds_(*workshop_, inspections_, domains, journal_,
+                                                 *manager_, devices_, "builder of the test", 1),
       services_{loop,    settings,  *hypervisor_, *store_,      journal_, policy_,
                 images_, fd_store_, domains,      inspections_, builds_,  *manager_},
       sessions(services_) {

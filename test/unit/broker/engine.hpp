@@ -41,6 +41,8 @@ private:
   PolicyHolder policy_;
   ImageStore images_;
 
+  Devices devices_;
+
 public:
   Domains domains;
 

@@ -127,6 +127,14 @@ public:
       TRY(write(node.path, node.value));
     return {};
   }
+  Status update(const std::string& path, const std::vector<xen::StoreNode>& nodes) override {
+    if (world_.fails("update"))
+      return fault("changing " + path);
+    for (const xen::StoreNode& node : nodes)
+      if (world_.nodes.contains(path))
+        TRY(write(node.path, node.value));
+    return {};
+  }
   Status remove_domain(std::uint32_t domid, const measure::Uuid&) override {
     world_.calls.push_back(fmt::format("remove-nodes {}", domid));
     if (world_.fails("remove-nodes"))

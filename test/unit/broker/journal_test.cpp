@@ -153,7 +153,7 @@ TEST_CASE("journal: an entry of an unknown kind or an absurd length is refused")
   for (const std::string& text :
        {std::string("\x01\x00\x00\x00\x63", 5), std::string("\xff\xff\xff\xff\x01", 5),
         std::string("\x03\x00\x00\x00\x02\x01\x01", 7), std::string("\x00\x00\x00\x00", 4)}) {
-    write_file(path, version_entry(2) + text);
+    write_file(path, version_entry(3) + text);
     const auto journal = Journal::open(path);
     REQUIRE_FALSE(journal);
     CHECK(journal.error().code == ErrorCode::invalid);
@@ -174,11 +174,11 @@ TEST_CASE("journal: one of another version is refused and left as it is, and say
     CHECK(file_text(path) == text);
   };
   refused(counter, "says no version"); // as builders wrote it before there were versions
-  refused(version_entry(1) + counter, "has version 1, and this builder's have 2");
-  refused(version_entry(3) + counter, "has version 3");
-  write_file(path, version_entry(2) + counter);
+  refused(version_entry(2) + counter, "has version 2, and this builder's have 3");
+  refused(version_entry(4) + counter, "has version 4");
+  write_file(path, version_entry(3) + counter);
   CHECK(opened(path).state.next_serial == 5);
-  write_file(path, version_entry(2) + version_entry(2));
+  write_file(path, version_entry(3) + version_entry(3));
   CHECK_FALSE(Journal::open(path).has_value());
   write_file(path, std::string("\x01\x00\x00\x00\x0a", 5)); // without its number
   CHECK_FALSE(Journal::open(path).has_value());

@@ -85,7 +85,7 @@ TEST_CASE("devices: a target is a plain absolute path") {
   for (const char* target : {"dev/sda", "/", "/dev/", "/dev//sda", "/dev/./sda", "/dev/../etc/x",
                              "/dev/sda\n", "/dev/a b", "/dev/a,b", "/dev/$(id)", "/dev/*"})
     CHECK(holds(refusal([target](Disk& disk, Nic&) { disk.target = target; }),
-                "must be the absolute path of a block device"));
+                "must be the absolute path of a block device or file"));
   CHECK(refusal([](Disk& disk, Nic&) { disk.target = "/dev/mapper/vg0-web_1..a"; }).empty());
   CHECK(holds(refusal([](Disk& disk, Nic&) { disk.target = "/" + std::string(127, 'a'); }),
               "its target has 128 bytes, above the limit of 127"));

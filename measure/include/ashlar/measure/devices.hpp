@@ -31,7 +31,7 @@ struct Disk {
   std::string vdev;
   bool writable = false;
   std::string backend; // the name of the domain that has it; 1 to max_backend_bytes
-  /// A block device there: an absolute path of 2 to max_target_bytes bytes of
+  /// A block device or a file there: an absolute path of 2 to max_target_bytes bytes of
   /// [A-Za-z0-9/._+:@-], in which no part is empty, "." or "..".
   std::string target;
   bool operator==(const Disk&) const = default;

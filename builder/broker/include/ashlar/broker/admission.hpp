@@ -47,7 +47,8 @@ struct GuestRequest {
 [[nodiscard]] OpenDecision open_decision(std::shared_ptr<const policy::Policy> policy,
                                          std::function<void(const policy::Decision&)> refused);
 
-/// Checks name, UUID, quota and free memory. Errors: exists, limit, busy.
+/// Checks name, UUID, the devices' backends, quota and free memory. Errors: exists, not_found,
+/// limit, busy.
 [[nodiscard]] Status check_room(Services& services, const policy::Policy& policy,
                                 const std::string& requester, const GuestRequest& request);
 

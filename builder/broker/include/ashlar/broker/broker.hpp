@@ -51,6 +51,7 @@ private:
   Journal journal_;
   PolicyHolder policy_;
   ImageStore images_;
+  Devices devices_;
   Domains domains_;
   Inspections inspections_;
   Builds builds_;

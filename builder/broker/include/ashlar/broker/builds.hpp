@@ -44,6 +44,7 @@ struct OpenDecision {
 ///
 ///   queue → verify (sandboxed child; where the policy asks for signatures)
 ///         → inspect (sandboxed child) → construct (child) → record (journal, TPM Manager)
+///         → devices (nodes, and their backends' word)
 ///         → vtpm (a domain of its own, built by the same steps) → start
 ///
 /// A build that fails or is cancelled anywhere leaves no domain behind.
@@ -54,9 +55,11 @@ public:
   using Done = std::function<void(Result<const Domain*>)>; // the pointer is valid during the call
 
   Builds(Workshop& workshop, Inspections& inspections, Domains& domains, Journal& journal,
-         TpmManager& manager, std::string builder_identity, std::uint64_t next_serial)
+         TpmManager& manager, Devices& devices, std::string builder_identity,
+         std::uint64_t next_serial)
       : workshop_(workshop), inspections_(inspections), domains_(domains), journal_(journal),
-        manager_(manager), identity_(std::move(builder_identity)), next_serial_(next_serial) {}
+        manager_(manager), devices_(devices), identity_(std::move(builder_identity)),
+        next_serial_(next_serial) {}
 
   /// Where guests get their vTPMs; to be set before the first build, and to outlive the last.
   void set_vtpms(VtpmProvider* vtpms) { vtpms_ = vtpms; }
@@ -104,6 +107,8 @@ private:
   void constructed(Id id, Result<std::uint32_t> domid);
   [[nodiscard]] Status record(Id id, Build& build);
   void recorded(Id id, const Result<tpm::Ack>& ack);
+  void attach(Id id, Build& build);
+  void attached(Id id, const Status& outcome);
   void measured(Id id, const Status& outcome);
   [[nodiscard]] Status admit_and_start(const Build& build);
   [[nodiscard]] Status plan_and_construct(Id id, Build& build);
@@ -116,6 +121,7 @@ private:
   Domains& domains_;
   Journal& journal_;
   TpmManager& manager_;
+  Devices& devices_;
   VtpmProvider* vtpms_ = nullptr;
   std::string identity_;
   std::uint64_t next_serial_;

@@ -53,6 +53,7 @@ struct Domain {
   bool tpm_manager = false;      // boot manifest: keeps the records of all others
   bool vtpm_state_store = false; // boot manifest: keeps the vTPMs' states
   bool uuid_given = false;       // the UUID is the request's own: a vTPM keeps its state under it
+  std::vector<std::uint32_t> backends; // domids: of the disks, then of the network interfaces
   std::vector<constructor::IoPages> io_pages;   // boot manifest: of the device that it drives
   std::optional<measure::Profile> vtpm_profile; // the policy's; there if it has a vTPM
   std::uint64_t vtpm_of = 0; // the serial of the guest whose vTPM this domain is; 0: it is none

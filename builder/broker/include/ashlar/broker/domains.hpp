@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ashlar/base/result.hpp"
+#include "ashlar/broker/devices.hpp"
 #include "ashlar/broker/domain.hpp"
 #include "ashlar/broker/journal.hpp"
 #include "ashlar/broker/tpm_manager.hpp"
@@ -21,8 +22,10 @@ namespace ashlar::broker {
 /// The domains that this builder has built and that still exist, and the only place that ends them.
 class Domains {
 public:
-  Domains(xen::Hypervisor& hypervisor, xen::Store& store, Journal& journal, TpmManager& manager)
-      : hypervisor_(hypervisor), store_(store), journal_(journal), manager_(manager) {}
+  Domains(xen::Hypervisor& hypervisor, xen::Store& store, Journal& journal, TpmManager& manager,
+          Devices& devices)
+      : hypervisor_(hypervisor), store_(store), journal_(journal), manager_(manager),
+        devices_(devices) {}
 
   /// Calls `changed` after each domain that comes or goes.
   void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
@@ -40,6 +43,11 @@ public:
   [[nodiscard]] const Domain* find_vtpm_of(std::uint64_t guest_serial) const;
   [[nodiscard]] const Domain* find_tpm_manager() const;
   [[nodiscard]] const Domain* find_vtpm_state_store() const;
+  /// The domids of the domains that give a guest with this configuration its disks, then its
+  /// network interfaces. Only the builder's own domain and those of the boot manifest are backends:
+  /// of others, a requester chooses the names. Errors: not_found, naming device and domain.
+  [[nodiscard]] Result<std::vector<std::uint32_t>>
+  backends_of(const measure::DomainConfiguration& configuration) const;
   [[nodiscard]] const std::map<std::uint32_t, Domain>& all() const { return domains_; }
 
   /// Its record is where it belongs: from now on it may be unpaused.
@@ -62,19 +70,25 @@ public:
   /// that did not get to its end. Nothing there is success.
   [[nodiscard]] Status remove_half_built(const measure::Uuid& uuid);
 
-  /// Notes in the journal that nothing is left of a build or domain, unless it is listed, or the
-  /// TPM Manager does not know yet that its record is revoked.
+  /// Goes on with detaching the devices of a domain that an earlier process has ended.
+  void detach_left(const Domain& ended);
+
+  /// Notes in the journal that nothing is left of a build or domain, unless it is listed, its
+  /// devices are not detached yet, or the TPM Manager does not know yet that its record is revoked.
   [[nodiscard]] Status forget(std::uint64_t serial);
 
 private:
   template <typename Predicate>
   [[nodiscard]] const Domain* find_if(Predicate predicate) const;
-  [[nodiscard]] Status remove_devices(const Domain& domain);
+  [[nodiscard]] Status remove_vtpm_devices(const Domain& domain);
+  [[nodiscard]] Result<std::uint32_t> find_backend(const std::string& name,
+                                                   const std::string& device) const;
 
   xen::Hypervisor& hypervisor_;
   xen::Store& store_;
   Journal& journal_;
   TpmManager& manager_;
+  Devices& devices_;
   std::map<std::uint32_t, Domain> domains_;
   std::set<std::uint64_t> unrevoked_; // serials of which the TPM Manager does not know yet
   std::function<void()> changed_ = [] {};

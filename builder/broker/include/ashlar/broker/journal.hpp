@@ -20,6 +20,7 @@ struct JournalState {
   std::uint64_t next_serial = 1;
   // Builds that neither finished nor were given up, and revoked domains that may still exist.
   std::map<std::uint64_t, measure::Uuid> intents;
+  std::map<std::uint64_t, Domain> ended;   // revoked ones with devices that may still be attached
   std::map<std::uint64_t, Domain> domains; // by serial, not revoked; without image handles
   std::set<std::uint64_t> started;         // serials that were unpaused once
   std::map<measure::Sha256, std::set<std::string>> holders; // of images

@@ -48,6 +48,13 @@ inline constexpr std::chrono::seconds vtpm_progress_time{10};
 /// From the start of the TPM Manager's domain to its first acknowledgement.
 inline constexpr std::chrono::seconds tpm_manager_start_time{180};
 
+// Disks and network interfaces.
+/// From the nodes of a device to its backend's word that it is set up: Xen's scripts may wait for a
+/// lock, or for udev.
+inline constexpr std::chrono::seconds device_attach_time{40};
+/// For a backend to let go of the devices of a guest that is gone.
+inline constexpr std::chrono::seconds device_detach_time{10};
+
 // Builds.
 inline constexpr std::size_t max_running_builds = 2;
 inline constexpr std::size_t max_queued_builds = 64;

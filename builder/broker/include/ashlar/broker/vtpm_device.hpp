@@ -29,10 +29,6 @@ struct VtpmDevice {
   std::string requester = {};
 };
 
-/// /local/domain/B/backend/KIND/F: removed when the frontend's domain goes.
-[[nodiscard]] std::string vtpm_backend_path(const char* kind, std::uint32_t backend,
-                                            std::uint32_t frontend);
-
 /// Writes both ends' nodes: state 1 (Initialising) in each, handle 0. Each domain owns its end and
 /// can read the other's; the builder owns the directories above. Both domains must exist: xenstored
 /// ignores permissions for those that do not. Errors: io.

@@ -35,6 +35,11 @@ public:
   [[nodiscard]] virtual Status replace(const std::string& stale,
                                        const std::vector<StoreNode>& nodes) = 0;
 
+  /// In one transaction, writes the nodes if `path` is there; that it is not is success. A domain
+  /// that removes its nodes at the same time gets none of them back.
+  [[nodiscard]] virtual Status update(const std::string& path,
+                                      const std::vector<StoreNode>& nodes) = 0;
+
   /// Removes every node that the constructor wrote for a domain: /local/domain/N, /vm/UUID,
   /// /libxl/N.
   [[nodiscard]] virtual Status remove_domain(std::uint32_t domid, const measure::Uuid& uuid) = 0;

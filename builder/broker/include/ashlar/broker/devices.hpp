@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ashlar/broker/device_nodes.hpp"
+#include "ashlar/broker/event_loop.hpp"
+#include "ashlar/xen/store.hpp"
+
+namespace ashlar::broker {
+
+/// Binds guests' disks and network interfaces to their backends, and takes them away again. What a
+/// backend writes only ever delays or fails its own guest: none of it is kept or acted on further.
+class Devices {
+public:
+  using Attached = std::function<void(Status)>;
+  using Detached = std::function<void()>;
+
+  Devices(EventLoop& loop, xen::Store& store) : loop_(loop), store_(store) {}
+  Devices(const Devices&) = delete;
+  Devices& operator=(const Devices&) = delete;
+  ~Devices();
+
+  /// Writes the nodes of a domain that has not run yet, once no guest that is gone has its disks
+  /// any more, and waits until each backend's domain says that it has set up its end
+  /// (hotplug-status "connected", as Xen's scripts write it). `attached` is called once, perhaps
+  /// from inside this call; after an error, or give_up(), detach() removes what is there.
+  void attach(const Domain& domain, Attached attached);
+  /// Nobody waits for the devices of this record any more.
+  void give_up(std::uint64_t serial);
+
+  /// Tells the backends of a domain that is gone to let go (online 0, state 5), and removes their
+  /// nodes when they did, or after device_detach_time. Calls `detached` then: at once where there
+  /// is nothing to wait for. For the record of an earlier process as well.
+  void detach(const Domain& domain, Detached detached);
+  [[nodiscard]] bool detaching(std::uint64_t serial) const { return detaching_.contains(serial); }
+
+  /// A watched node of xenstore, or one below, changed.
+  void store_changed(std::string_view path);
+
+private:
+  struct Attaching {
+    std::vector<Device> devices;
+    Attached attached;
+    EventLoop::Id limit = 0;
+    bool begun = false; // its nodes are written
+  };
+  struct Detaching {
+    std::vector<Device> devices;
+    Detached detached;
+    EventLoop::Id limit = 0;
+  };
+  [[nodiscard]] Status write(const std::vector<Device>& devices);
+  /// Writes the nodes of a domain that is attaching, unless it has to wait for a disk.
+  void begin(std::uint64_t serial);
+  /// A guest that is gone may still have writes under way to this disk.
+  [[nodiscard]] bool still_used(const Device& wanted) const;
+  void finish_attaching(std::uint64_t serial, const Status& outcome);
+  void finish_detaching(std::uint64_t serial);
+  /// Whose devices are being detached at this path, or above it.
+  [[nodiscard]] std::optional<std::uint64_t> detaching_from(std::string_view path) const;
+  [[nodiscard]] bool let_go(const Device& device);
+  /// What a backend's domain says of its end of a device; `why` is there once it failed.
+  struct Report {
+    bool ready = false;
+    std::string why = {};
+  };
+  [[nodiscard]] Report report_of(const Device& device);
+
+  EventLoop& loop_;
+  xen::Store& store_;
+  std::map<std::uint64_t, Attaching> attaching_; // by serial
+  std::map<std::uint64_t, Detaching> detaching_;
+};
+
+} // namespace ashlar::broker
