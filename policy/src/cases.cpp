@@ -210,6 +210,7 @@ private:
       configuration.vtpm = *measure::vtpm_from_text(vtpm->text);
     if (const auto label = fields_.text("xsm_label"))
       configuration.xsm_label = label->text;
+    read_devices(configuration);
     facts.command_line = command_line();
     const auto kernel = fields_.text("kernel");
     facts.kernel = image(kernel, "kernel");
@@ -219,6 +220,38 @@ private:
     for (const Word& initrd : fields_.texts("initrds").value_or(std::vector<Word>()))
       facts.initrds.push_back(image(initrd, "initrd"));
     return facts;
+  }
+
+  /// The devices under `key`, in the words of a measured configuration.
+  template <typename Device>
+  std::vector<Device> devices(std::string_view key, std::string_view example,
+                              Result<Device> (*from_text)(std::string_view)) {
+    std::vector<Device> all;
+    const Entry* found = fields_.entry(key);
+    if (found == nullptr)
+      return all;
+    if (found->value.kind != Node::Kind::list)
+      fields_.error(found->where, fmt::format("\"{}\" in [[case]] is {}: write an array", key,
+                                              to_string(found->value.kind)));
+    // Two interfaces may be alike, so this is no list of words.
+    for (const Node& item : found->value.items) {
+      auto device = from_text(item.text);
+      if (device)
+        all.push_back(std::move(*device));
+      else
+        fields_.error(item.where, fmt::format("{}; write one such as \"{}\"",
+                                              device.error().message(), example));
+    }
+    return all;
+  }
+
+  void read_devices(measure::DomainConfiguration& configuration) {
+    configuration.disks = devices("disks", "xvda,access=ro,backend=storage,target=/dev/vg0/web",
+                                  measure::disk_from_text);
+    configuration.nics =
+        devices("nics", "backend=net,bridge=xenbr0,mac=auto", measure::nic_from_text);
+    if (const auto valid = measure::validate(configuration.disks, configuration.nics); !valid)
+      fields_.error(fields_.where(), valid.error().message());
   }
 
   std::optional<std::vector<std::string>> kernel_signers() {

@@ -15,4 +15,8 @@ void check_references(const Model& model, Findings& findings);
 /// conditions that a reader could take for more than they are. Only for a policy without errors.
 void lint(const Model& model, Findings& findings);
 
+/// Warnings: globs that fit nothing a request can hold, entries that take nothing that another one
+/// does not take. Part of lint().
+void lint_devices(const Rule& rule, Findings& findings);
+
 } // namespace ashlar::policy

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "ashlar/base/bytes.hpp"
+#include "device_conditions.hpp"
 
 namespace ashlar::policy {
 
@@ -41,12 +42,6 @@ public:
 private:
   Match& match_;
 };
-
-bool any_glob_fits(const Choice& choice, std::string_view text) {
-  return choice.any || std::ranges::any_of(choice.words, [&](const Word& word) {
-           return glob_fits(word.text, text);
-         });
-}
 
 bool known_by_signer(const Model& model, const Word& word) {
   const Image* image = model.image(word.text);
@@ -214,6 +209,17 @@ void check_label(const Rule& rule, const std::string& label, Conditions& conditi
   });
 }
 
+/// A guest without such devices is none the nearer to an allow rule that says something of them.
+template <typename Pattern, typename Device>
+void check_devices(const Rule& rule, const std::vector<Pattern>& patterns,
+                   const std::vector<Device>& devices, Conditions& conditions) {
+  if (rule.allow ? devices.empty() : patterns.empty())
+    return;
+  const auto failed =
+      rule.allow ? why_not_allowed(patterns, devices) : why_not_denied(patterns, devices);
+  conditions.expect(!failed, [&] { return *failed; });
+}
+
 void check_guest(const Model& model, const Rule& rule, const GuestFacts& guest,
                  Conditions& conditions) {
   const GuestConditions& wanted = *rule.guest;
@@ -241,6 +247,8 @@ void check_guest(const Model& model, const Rule& rule, const GuestFacts& guest,
     check_parameters(rule, guest.command_line, conditions);
   check_limits(wanted, guest, conditions);
   check_label(rule, configuration.xsm_label, conditions);
+  check_devices(rule, wanted.disks, configuration.disks, conditions);
+  check_devices(rule, wanted.nics, configuration.nics, conditions);
   if (rule.allow)
     check_vtpm(wanted, configuration.vtpm, conditions);
 }

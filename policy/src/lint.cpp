@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "check.hpp"
+#include "device_conditions.hpp"
 
 namespace ashlar::policy {
 
@@ -44,12 +45,30 @@ bool covers_labels_of(const Rule& earlier, const Rule& rule) {
          (rule.allow && rule.guest && !rule.guest->xsm_labels);
 }
 
+/// Does `earlier` match every guest, as far as its devices go, that `rule` could match?
+template <typename Pattern>
+bool covers_devices_of(const Rule& earlier, const std::vector<Pattern>& wide, const Rule& rule,
+                       const std::vector<Pattern>& narrow) {
+  // A deny rule matches guests with whatever else beside a device that it names.
+  if (earlier.allow)
+    return rule.allow ? covers(wide, narrow) : takes_all(wide);
+  return wide.empty() || (!rule.allow && !narrow.empty() && covers(wide, narrow));
+}
+
+bool covers_devices_of(const Rule& earlier, const Rule& rule) {
+  static const GuestConditions unrestricted;
+  const GuestConditions& narrow = rule.guest ? *rule.guest : unrestricted;
+  return covers_devices_of(earlier, earlier.guest->disks, rule, narrow.disks) &&
+         covers_devices_of(earlier, earlier.guest->nics, rule, narrow.nics);
+}
+
 /// Does the rule decide every request of this requester with this verb that `later` could match?
 bool decides_all(const Rule& rule, const Rule& later, const Requester& requester, Verb verb) {
   if (!contains(rule.requesters, requester.name) || !contains(rule.verbs, to_string(verb)))
     return false;
   if (verb == Verb::create && rule.guest)
-    return !restricts(*rule.guest) && covers_vtpms_of(rule, later) && covers_labels_of(rule, later);
+    return !restricts(*rule.guest) && covers_vtpms_of(rule, later) &&
+           covers_labels_of(rule, later) && covers_devices_of(rule, later);
   if (verb == Verb::upload && rule.upload)
     return !restricts(*rule.upload);
   return true;
@@ -133,6 +152,7 @@ void lint(const Model& model, Findings& findings) {
   lint_declarations(model, findings);
   for (const Rule& rule : model.rules) {
     lint_misreadable(rule, findings);
+    lint_devices(rule, findings);
     if (const Rule* hiding = hiding_rule(model, rule); hiding != nullptr)
       add_error(findings, rule.where,
                 fmt::format("rule \"{}\" can never match: rule \"{}\" at {}{} decides all of its "

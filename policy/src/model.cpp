@@ -146,6 +146,12 @@ bool contains(const Choice& choice, std::string_view word) {
   return choice.any || std::ranges::find(choice.words, word, &Word::text) != choice.words.end();
 }
 
+bool any_glob_fits(const Choice& globs, std::string_view text) {
+  return globs.any || std::ranges::any_of(globs.words, [&](const Word& word) {
+           return glob_fits(word.text, text);
+         });
+}
+
 bool glob_fits(std::string_view pattern, std::string_view text) {
   std::size_t p = 0;
   std::size_t t = 0;

@@ -123,6 +123,25 @@ struct Requester {
   Quota quota;
 };
 
+/// An entry of `disks`: the disks that it takes. What an entry of a deny rule does not say is
+/// "any".
+struct DiskPattern {
+  enum class Access { any, read_only, writable };
+  Location where;
+  Choice backends; // names of domains
+  Choice targets;  // globs
+  Access access = Access::any;
+};
+
+/// An entry of `nics`, likewise.
+struct NicPattern {
+  Location where;
+  Choice backends;       // names of domains
+  Choice bridges;        // globs
+  Choice macs;           // globs, for an address that the request chooses
+  bool automatic = true; // it takes interfaces whose address the builder makes
+};
+
 /// May a guest have a vTPM?
 enum class VtpmUse { forbidden, allowed, required };
 
@@ -141,6 +160,10 @@ struct GuestConditions {
   std::optional<Choice> vtpm_versions;
   measure::Profile vtpm_profile = measure::Profile::uapi;
   std::optional<Choice> xsm_labels; // globs; absent in an allow rule: no label
+  // Allow rule: each device fits one; empty: it has none. Deny rule: some device fits one; empty:
+  // no condition. The word "any" is one entry that takes all.
+  std::vector<DiskPattern> disks;
+  std::vector<NicPattern> nics;
 };
 
 /// [rule.upload]: conditions on an upload request.
@@ -192,6 +215,9 @@ struct Model {
 
 /// Is the word among those chosen?
 [[nodiscard]] bool contains(const Choice& choice, std::string_view word);
+
+/// Is it open, or does one of its globs fit `text`?
+[[nodiscard]] bool any_glob_fits(const Choice& globs, std::string_view text);
 
 /// Does `pattern`, in which * stands for any number of characters and ? for one, fit all of `text`?
 /// Time is at most proportional to the product of both lengths.

@@ -36,12 +36,16 @@ void read_tables(Fields& file, std::string_view key, Findings& findings,
     read(Fields(item, what, findings));
 }
 
+bool name_is_possible(std::string_view name) {
+  return !name.empty() && name.size() <= max_declared_name_bytes &&
+         std::ranges::all_of(name, allowed_in_name);
+}
+
 std::optional<Word> read_name(Fields& fields, std::string_view key) {
   const auto name = fields.text(key);
   if (!name)
     return std::nullopt;
-  if (name->text.size() > max_declared_name_bytes ||
-      !std::ranges::all_of(name->text, allowed_in_name)) {
+  if (!name_is_possible(name->text)) {
     fields.error(name->where,
                  fmt::format("\"{}\" cannot be a \"{}\": use 1 to {} of A-Z a-z 0-9 . _ + -",
                              name->text, key, max_declared_name_bytes));

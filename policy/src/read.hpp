@@ -19,6 +19,8 @@ inline constexpr std::size_t max_rule_name_bytes = 127;
 /// The largest number of MiB that a limit or quota takes: 4 EiB, so that it fits in 64 bits as
 /// bytes.
 inline constexpr std::uint64_t max_mib_value = std::uint64_t{1} << 42;
+/// The most entries of `disks`, and of `nics`, in one rule.
+inline constexpr std::size_t max_device_entries = 64;
 /// The largest sequence number of a release.
 inline constexpr std::uint64_t max_sequence = std::uint64_t{1} << 53;
 
@@ -38,6 +40,9 @@ void read_manifest(Fields fields, Model& model);
 void read_revoked(Fields fields, Model& model);
 void read_requester(Fields fields, Model& model);
 void read_rule(Fields fields, Model& model, Findings& findings);
+
+/// Can a domain, an image or a requester have this name? 1 to 63 bytes of [A-Za-z0-9._+-].
+[[nodiscard]] bool name_is_possible(std::string_view name);
 
 /// Reads the key "name" of a table that others refer to: 1 to 63 bytes of [A-Za-z0-9._+-], not
 /// "any".

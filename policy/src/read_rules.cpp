@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "read.hpp"
+#include "read_devices.hpp"
 
 namespace ashlar::policy {
 
@@ -72,9 +73,9 @@ void check_allow(Fields& fields) {
 void check_deny(Fields& fields) {
   for (const std::string_view key : {"max_vcpus", "max_memory_mib", "max_initrds"})
     check_no_limit(fields, key);
-  // In an allow rule these two may be empty: no initrd, no parameter.
-  check_not_empty(fields, "initrds");
-  check_not_empty(fields, "command_line_parameters");
+  // In an allow rule these may be empty: no initrd, no parameter, no device.
+  for (const std::string_view key : {"initrds", "command_line_parameters", "disks", "nics"})
+    check_not_empty(fields, key);
 }
 
 /// A TPM 2.0 has banks that pv-grub's convention leaves out: a guest could extend them itself.
@@ -113,7 +114,7 @@ void read_vtpm(Fields& fields, GuestConditions& guest, bool allow) {
                                              key, fields.what()));
 }
 
-GuestConditions read_guest(Fields fields, bool allow) {
+GuestConditions read_guest(Fields fields, bool allow, Findings& findings) {
   GuestConditions guest;
   guest.names = fields.choice("names");
   guest.types = fields.choice("types");
@@ -122,6 +123,8 @@ GuestConditions read_guest(Fields fields, bool allow) {
   guest.command_lines = fields.choice("command_lines");
   guest.command_line_parameters = fields.choice("command_line_parameters");
   guest.xsm_labels = fields.choice("xsm_labels");
+  guest.disks = read_disks(fields, allow, findings);
+  guest.nics = read_nics(fields, allow, findings);
   guest.max_vcpus = fields.number("max_vcpus", 1, max_vcpus_value);
   guest.max_memory_mib = fields.number("max_memory_mib", 1, max_mib_value);
   guest.max_initrds = fields.number("max_initrds", 0, max_initrds_value);
@@ -224,7 +227,7 @@ void read_rule(Fields fields, Model& model, Findings& findings) {
             .guest = {},
             .upload = {}};
   if (guest != nullptr)
-    rule.guest = read_guest(Fields(*guest, "[rule.guest]", findings), rule.allow);
+    rule.guest = read_guest(Fields(*guest, "[rule.guest]", findings), rule.allow, findings);
   if (upload != nullptr)
     rule.upload = read_upload(Fields(*upload, "[rule.upload]", findings), rule.allow);
   check_tables_used(fields, rule);
