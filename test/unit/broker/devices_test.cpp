@@ -37,7 +37,7 @@ struct WithBackend : Scene {
     wanted.kernel = directory.path() + "/service-vmlinuz";
     write_file(wanted.kernel, "service kernel");
     world.next_domid = storage;
-    start();
+    restart();
     broker->boot({wanted});
     REQUIRE(until([&] { return world.count("unpause 100") == 1; }));
     world.next_domid = guest;
