@@ -13,7 +13,7 @@ _ashlar_policy() {
     mapfile -t COMPREPLY < <(compgen -W "show reload check explain test hash sign $flags" -- "$word")
   elif [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$flags --strict --as --request --verb --owner --image --size --name --type
-      --kernel --initrd --kernel-signature --initrd-signature --cmdline --vcpus --memory --maxmem --key --certificate --detached --toml" -- "$word")
+      --kernel --initrd --kernel-signature --initrd-signature --cmdline --vcpus --memory --maxmem --disk --nic --key --certificate --detached --toml" -- "$word")
   elif [[ " ${COMP_WORDS[*]} " == *" policy sign "* ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
   else
@@ -45,7 +45,7 @@ _ashlar() {
     mapfile -t COMPREPLY < <(compgen -W "destroy restart preserve" -- "$word"); return ;;
   -H | --host) mapfile -t COMPREPLY < <(compgen -W "unix:/run/ashlar/ashlar.sock vchan:0" -- "$word"); return ;;
   --timeout | --builder | --as | --owner | --verb | --size | --name | --uuid | --cmdline | --vcpus | --memory | \
-    --xsm-label | --maxmem | --tail | --nonce | --guest | --record | --host-pcr) return ;;
+    --xsm-label | --disk | --nic | --maxmem | --tail | --nonce | --guest | --record | --host-pcr) return ;;
   esac
 
   case $verb in
@@ -53,14 +53,14 @@ _ashlar() {
   create)
     if [[ $word == -* ]]; then
       mapfile -t COMPREPLY < <(compgen -W "$flags --name --uuid --type --kernel --initrd --kernel-signature --initrd-signature
-        --cmdline --vcpus --memory --maxmem --on-poweroff --on-reboot --on-crash --vtpm --xsm-label --paused --dry-run" -- "$word")
+        --cmdline --vcpus --memory --maxmem --on-poweroff --on-reboot --on-crash --vtpm --xsm-label --disk --nic --paused --dry-run" -- "$word")
     else
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi ;;
   measure)
     if [[ $word == -* ]]; then
       mapfile -t COMPREPLY < <(compgen -W "$flags --config --name --type --kernel --initrd --cmdline --vcpus --memory
-        --maxmem --on-poweroff --on-reboot --on-crash --vtpm --xsm-label --profile --output --cel --manifest --builder --policy" -- "$word")
+        --maxmem --on-poweroff --on-reboot --on-crash --vtpm --xsm-label --disk --nic --profile --output --cel --manifest --builder --policy" -- "$word")
     else
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi ;;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "ashlar/cli/arguments_evidence.hpp"
+#include "ashlar/cli/device_specification.hpp"
 #include "ashlar/cli/problem.hpp"
 
 namespace ashlar::cli {
@@ -47,6 +48,8 @@ void add_signatures(CLI::App* app, Guest& guest) {
 struct Texts {
   std::string memory;
   std::string max_memory;
+  std::vector<std::string> disks;
+  std::vector<std::string> nics;
 };
 
 CLI::App* add_verb(CLI::App& parent, const char* name, const char* description,
@@ -63,6 +66,18 @@ void on_selected(CLI::App* app, Arguments& into, Verb verb) {
 
 void add_domain(CLI::App* app, Arguments& into) {
   app->add_option("domain", into.domain, "name, domid or UUID")->required();
+}
+
+void add_devices(CLI::App* app, Texts& texts) {
+  app->add_option("--disk", texts.disks,
+                  "a disk, as in an xl.cfg file: phy:/dev/vg0/web,xvda,w,backend=storage; may be "
+                  "repeated")
+      ->type_name("SPEC")
+      ->allow_extra_args(false);
+  app->add_option("--nic", texts.nics,
+                  "a network interface, likewise: bridge=xenbr0,backend=net,mac=00:16:3e:01:02:03")
+      ->type_name("SPEC")
+      ->allow_extra_args(false);
 }
 
 void add_create_guest(CLI::App* app, Guest& guest, Texts& texts) {
@@ -89,6 +104,7 @@ void add_create_guest(CLI::App* app, Guest& guest, Texts& texts) {
       ->check(CLI::IsMember({"none", "1.2", "2.0"}));
   app->add_option("--xsm-label", guest.xsm_label,
                   "its label, for a Xen with XSM: system_u:system_r:domU_t (default none)");
+  add_devices(app, texts);
 }
 
 void add_create(CLI::App& app, Arguments& into, Texts& texts) {
@@ -322,11 +338,13 @@ std::variant<Arguments, ExitRequest> usage_fault(const std::string& message, boo
   return ExitRequest{static_cast<int>(ExitCode::usage), text + "\n", json};
 }
 
-Status read_memory(const Texts& texts, Guest& guest) {
+Status read_texts(const Texts& texts, Guest& guest) {
   if (!texts.memory.empty())
     guest.memory_kib = TRY(memory_from_text(texts.memory));
   if (!texts.max_memory.empty())
     guest.max_memory_kib = TRY(memory_from_text(texts.max_memory));
+  guest.disks = TRY(read_disks(texts.disks, "reading --disk"));
+  guest.nics = TRY(read_nics(texts.nics, "reading --nic"));
   return {};
 }
 
@@ -349,7 +367,7 @@ std::variant<Arguments, ExitRequest> parse_arguments(int count, const char* cons
   } catch (const CLI::ParseError& error) {
     return usage_fault(error.what(), json);
   }
-  if (const Status read = read_memory(texts, result.flags); !read)
+  if (const Status read = read_texts(texts, result.flags); !read)
     return usage_fault(read.error().message(), json);
   return result;
 }

@@ -142,6 +142,38 @@ std::string image_lines(const std::string& heading, const ashlar_v1_Image& image
          digest_lines(image.digests);
 }
 
+std::span<const ashlar_v1_Disk> disks_of(const ashlar_v1_Domain& domain) {
+  return std::span(domain.disks).first(domain.disks_count);
+}
+
+std::span<const ashlar_v1_Nic> nics_of(const ashlar_v1_Domain& domain) {
+  return std::span(domain.nics).first(domain.nics_count);
+}
+
+std::string device_lines(const ashlar_v1_Domain& domain) {
+  std::string text;
+  for (const ashlar_v1_Disk& disk : disks_of(domain))
+    text += fmt::format("disk {}: {}, {} of {}\n", disk.vdev,
+                        disk.writable ? "read-write" : "read-only", disk.target, disk.backend);
+  std::size_t number = 0;
+  for (const ashlar_v1_Nic& nic : nics_of(domain))
+    text += fmt::format("nic {}: {} on {} of {}\n", number++,
+                        nic.mac[0] == '\0' ? "no address yet" : nic.mac, nic.bridge, nic.backend);
+  return text;
+}
+
+void add_devices(Json& object, const ashlar_v1_Domain& domain) {
+  object["disks"] = Json::array();
+  for (const ashlar_v1_Disk& disk : disks_of(domain))
+    object["disks"].push_back({{"vdev", disk.vdev},
+                               {"access", disk.writable ? "rw" : "ro"},
+                               {"backend", disk.backend},
+                               {"target", disk.target}});
+  object["nics"] = Json::array();
+  for (const ashlar_v1_Nic& nic : nics_of(domain))
+    object["nics"].push_back({{"backend", nic.backend}, {"bridge", nic.bridge}, {"mac", nic.mac}});
+}
+
 std::string content_of(const ashlar_v1_RecordEvent& event) {
   const auto bytes = ipc::bytes_of(event.content);
   std::string text(bytes.size(), '\0');
@@ -191,6 +223,7 @@ std::string domain_text(const ashlar_v1_Domain& domain) {
       domain.rule, domain.policy_digest, domain.command_line);
   if (domain.xsm_label[0] != '\0')
     text += fmt::format("XSM label: {}\n", domain.xsm_label);
+  text += device_lines(domain);
   text += image_lines("kernel", domain.kernel);
   for (const ashlar_v1_Image& initrd : std::span(domain.initrds, domain.initrds_count))
     text += image_lines("initrd", initrd);
@@ -213,6 +246,7 @@ Json domain_json(const ashlar_v1_Domain& domain) {
                     {"profile", domain.vtpm_profile},
                     {"domid", domain.vtpm_domid}};
   object["xsm_label"] = domain.xsm_label;
+  add_devices(object, domain);
   return object;
 }
 

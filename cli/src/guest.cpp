@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <type_traits>
 #include <utility>
 
 #include "ashlar/base/bytes.hpp"
@@ -64,6 +65,28 @@ Result<ashlar_v1_VtpmVersion> vtpm_from_text(const std::optional<std::string>& t
   return ashlar_v1_VtpmVersion_VTPM_VERSION_NONE;
 }
 
+Status add_devices(ashlar_v1_Create& create, const Guest& guest) {
+  static_assert(std::extent_v<decltype(ashlar_v1_Create::disks)> == measure::max_disks);
+  static_assert(std::extent_v<decltype(ashlar_v1_Create::nics)> == measure::max_nics);
+  TRY(measure::validate(guest.disks, guest.nics));
+  for (const measure::Disk& disk : guest.disks) {
+    ashlar_v1_Disk& into = create.disks[create.disks_count++];
+    const std::string what = "disk " + disk.vdev;
+    TRY(ipc::set_exact_text(into.vdev, disk.vdev, "the name of " + what));
+    TRY(ipc::set_exact_text(into.backend, disk.backend, "the backend of " + what));
+    TRY(ipc::set_exact_text(into.target, disk.target, "the target of " + what));
+    into.writable = disk.writable;
+  }
+  for (const measure::Nic& nic : guest.nics) {
+    const std::string what = fmt::format("network interface {}", create.nics_count);
+    ashlar_v1_Nic& into = create.nics[create.nics_count++];
+    TRY(ipc::set_exact_text(into.backend, nic.backend, "the backend of " + what));
+    TRY(ipc::set_exact_text(into.bridge, nic.bridge, "the bridge of " + what));
+    TRY(ipc::set_exact_text(into.mac, nic.mac, "the address of " + what));
+  }
+  return {};
+}
+
 } // namespace
 
 Guest overlay(Guest base, const Guest& over) {
@@ -89,6 +112,10 @@ Guest overlay(Guest base, const Guest& over) {
   replace(base.kernel_signature, over.kernel_signature);
   if (!over.initrd_signatures.empty())
     base.initrd_signatures = over.initrd_signatures;
+  if (!over.disks.empty())
+    base.disks = over.disks;
+  if (!over.nics.empty())
+    base.nics = over.nics;
   return base;
 }
 
@@ -136,6 +163,7 @@ Result<ashlar_v1_Create> create_request(const Guest& guest) {
   create.on_crash = TRY(action_from_text("on_crash", guest.on_crash));
   create.vtpm = TRY(vtpm_from_text(guest.vtpm));
   TRY(ipc::set_exact_text(create.xsm_label, guest.xsm_label.value_or(""), "the XSM label"));
+  TRY(add_devices(create, guest));
   return create;
 }
 

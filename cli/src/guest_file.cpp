@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "ashlar/cli/guest_file.hpp"
 
-extern "C" {
-#include <libxlutil.h>
-}
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/memory_file.hpp"
+#include "ashlar/cli/device_specification.hpp"
 #include "ashlar/cli/statements.hpp"
+#include "xlutil_complaints.hpp"
 
 namespace ashlar::cli {
 
@@ -24,7 +21,7 @@ namespace {
 constexpr std::uint64_t max_file_bytes = 64 * 1024;
 constexpr long max_count = 1L << 30; // MiB or vCPUs: the builder's limits are lower
 
-constexpr std::array<std::string_view, 20> understood = {"name",
+constexpr std::array<std::string_view, 22> understood = {"name",
                                                          "uuid",
                                                          "type",
                                                          "builder",
@@ -41,6 +38,8 @@ constexpr std::array<std::string_view, 20> understood = {"name",
                                                          "on_reboot",
                                                          "on_crash",
                                                          "seclabel",
+                                                         "disk",
+                                                         "vif",
                                                          "ashlar_vtpm",
                                                          "ashlar_kernel_signature",
                                                          "ashlar_ramdisk_signature"};
@@ -48,36 +47,8 @@ constexpr std::array<std::string_view, 20> understood = {"name",
 // What a guest could not have been given knowingly: a message of their own says what it does get.
 constexpr std::array<std::string_view, 9> hardware = {
     "pci", "usbdev", "dtdev", "ioports", "iomem", "irqs", "rdm", "gfx_passthru", "device_tree"};
-constexpr std::array<std::string_view, 11> devices = {
-    "disk", "vif", "vfb", "vkb", "vdispl", "vsnd", "p9", "pvcalls", "channel", "usbctrl", "virtio"};
-
-struct DestroyConfig {
-  void operator()(XLU_Config* config) const { xlu_cfg_destroy(config); }
-};
-
-// Where libxlutil writes its complaints.
-class Complaints {
-public:
-  Complaints() : stream_(open_memstream(&text_, &size_)) {}
-  Complaints(const Complaints&) = delete;
-  Complaints& operator=(const Complaints&) = delete;
-  ~Complaints() {
-    if (stream_)
-      std::fclose(stream_);
-    std::free(text_);
-  }
-  [[nodiscard]] FILE* stream() { return stream_; }
-  [[nodiscard]] std::string first_line() {
-    std::fflush(stream_);
-    const std::string_view all(text_, size_);
-    return std::string(all.substr(0, all.find('\n')));
-  }
-
-private:
-  char* text_ = nullptr;
-  std::size_t size_ = 0;
-  FILE* stream_;
-};
+constexpr std::array<std::string_view, 9> devices = {"vfb",     "vkb",     "vdispl",  "vsnd",  "p9",
+                                                     "pvcalls", "channel", "usbctrl", "virtio"};
 
 class GuestFile {
 public:
@@ -107,6 +78,10 @@ public:
     guest.kernel_signature = TRY(string("ashlar_kernel_signature"));
     if (const std::optional<std::string> signature = TRY(string("ashlar_ramdisk_signature")))
       guest.initrd_signatures.push_back(*signature);
+    const std::vector<std::string> disks = TRY(list("disk"));
+    guest.disks = TRY(read_disks(disks, place("disk") + ": disk"));
+    const std::vector<std::string> vifs = TRY(list("vif"));
+    guest.nics = TRY(read_nics(vifs, place("vif") + ": vif"));
     return guest;
   }
 
@@ -145,9 +120,8 @@ private:
                    "remove it or leave its list empty");
     if (std::ranges::find(devices, statement.key) != devices.end())
       return fault(ErrorCode::unsupported, statement.key,
-                   "a guest gets a console and, with ashlar_vtpm, a TPM, and no other device: "
-                   "remove it or leave its list empty, and bring what the guest needs in its "
-                   "initrd");
+                   "a guest gets a console, disks, network interfaces and, with ashlar_vtpm, a "
+                   "TPM, and no other device: remove it or leave its list empty");
     return fault(ErrorCode::unsupported, statement.key,
                  "Ashlar cannot honour this setting; remove it or leave its list empty");
   }
@@ -160,6 +134,26 @@ private:
     if (error != 0)
       return fault(ErrorCode::invalid, key, "it must be a single value, not a list");
     return std::string(text);
+  }
+
+  /// xl warns of a string that should be a list, and goes on without the devices.
+  [[nodiscard]] Result<std::vector<std::string>> list(const char* key) const {
+    std::vector<std::string> texts;
+    XLU_ConfigList* entries = nullptr;
+    int count = 0;
+    const int error = xlu_cfg_get_list(config_, key, &entries, &count, 1);
+    if (error == ESRCH || empty_value(key))
+      return texts;
+    if (error != 0)
+      return fault(ErrorCode::invalid, key,
+                   fmt::format("it must be a list, also of one: {} = [ '…' ]", key));
+    for (int i = 0; i < count; ++i) {
+      const char* const text = xlu_cfg_get_listitem(entries, i);
+      if (text == nullptr)
+        return fault(ErrorCode::invalid, key, "each of its entries must be one string");
+      texts.emplace_back(text);
+    }
+    return texts;
   }
 
   [[nodiscard]] Result<std::optional<std::uint64_t>> number(const char* key) const {

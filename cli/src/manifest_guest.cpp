@@ -32,6 +32,13 @@ bool set_number(std::optional<Number>& into, std::string_view text) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+template <typename Device>
+bool add(std::vector<Device>& devices, const Result<Device>& device) {
+  if (device)
+    devices.push_back(*device);
+  return device.has_value();
+}
+
 // One line of the canonical configuration (docs/measurements.md). False: it is none of it.
 bool set_setting(Guest& guest, std::string_view key, std::string_view value) {
   if (key == "vcpus")
@@ -40,6 +47,10 @@ bool set_setting(Guest& guest, std::string_view key, std::string_view value) {
     return set_number(guest.memory_kib, value);
   if (key == "max_memory_kib")
     return set_number(guest.max_memory_kib, value);
+  if (key == "disk")
+    return add(guest.disks, measure::disk_from_text(value));
+  if (key == "nic")
+    return add(guest.nics, measure::nic_from_text(value));
   std::optional<std::string>* const text = key == "name"          ? &guest.name
                                            : key == "type"        ? &guest.type
                                            : key == "on_poweroff" ? &guest.on_poweroff

@@ -31,6 +31,30 @@ TEST_CASE("arguments: create takes its flags, initrds in order") {
   CHECK(arguments->json);
 }
 
+TEST_CASE("arguments: disks and interfaces are given as in an xl.cfg file, each by a flag") {
+  for (const std::vector<const char*>& verb : std::vector<std::vector<const char*>>{
+           {"create"}, {"measure"}, {"policy", "explain", "policy.d", "--as", "red"}}) {
+    std::vector<const char*> words = verb;
+    words.insert(words.end(),
+                 {"--disk", "phy:/dev/vg0/web,xvda,w,backend=storage", "--nic", "", "--disk",
+                  "vdev=xvdb, access=ro, target=/dev/b", "--nic=bridge=br1,backend=net"});
+    const auto parsed = parse(words);
+    const auto* arguments = std::get_if<Arguments>(&parsed);
+    REQUIRE(arguments);
+    CHECK(arguments->flags.disks ==
+          std::vector<ashlar::measure::Disk>{{"xvda", true, "storage", "/dev/vg0/web"},
+                                             {"xvdb", false, "Domain-0", "/dev/b"}});
+    CHECK(arguments->flags.nics ==
+          std::vector<ashlar::measure::Nic>{{"Domain-0", "xenbr0", ""}, {"net", "br1", ""}});
+  }
+  CHECK(std::get<ExitRequest>(parse({"create", "--disk", "phy:/d/a,hda,w"})).text ==
+        "ashlar: reading --disk \"phy:/d/a,hda,w\": its vdev must be xvda to xvdz, or such a name "
+        "and a partition's number from 1 to 15; see ashlar --help\n");
+  CHECK(std::get<ExitRequest>(parse({"create", "--nic", "model=e1000"})).text ==
+        "ashlar: reading --nic \"model=e1000\": model: an emulated card would need QEMU: remove "
+        "it, the guest's driver is Xen's own; see ashlar --help\n");
+}
+
 TEST_CASE("arguments: the builder's address comes from the flag, else from the environment") {
   setenv("ASHLAR_HOST", "vchan:3", 1);
   CHECK(std::get<Arguments>(parse({"list"})).host == "vchan:3");

@@ -53,6 +53,36 @@ TEST_CASE("format: a domain's JSON has the documented keys") {
   CHECK(domains_json({web()}).is_array());
 }
 
+TEST_CASE("format: a domain's disks and interfaces are shown, and are empty lists without any") {
+  CHECK(domain_json(web())["disks"].dump() == "[]");
+  CHECK(domain_json(web())["nics"].dump() == "[]");
+  CHECK(domain_text(web()).find("disk ") == std::string::npos);
+  CHECK(domain_text(web()).find("nic ") == std::string::npos);
+  ashlar_v1_Domain domain = web();
+  domain.disks_count = 2;
+  ipc::set_text(domain.disks[0].vdev, "xvda");
+  ipc::set_text(domain.disks[0].backend, "storage");
+  ipc::set_text(domain.disks[0].target, "/dev/vg0/web");
+  domain.disks[0].writable = true;
+  ipc::set_text(domain.disks[1].vdev, "xvdb");
+  ipc::set_text(domain.disks[1].backend, "Domain-0");
+  ipc::set_text(domain.disks[1].target, "/dev/b");
+  domain.nics_count = 1;
+  ipc::set_text(domain.nics[0].backend, "net");
+  ipc::set_text(domain.nics[0].bridge, "xenbr0");
+  ipc::set_text(domain.nics[0].mac, "00:16:3e:01:02:03");
+  CHECK(domain_text(domain).find("\ndisk xvda: read-write, /dev/vg0/web of storage\n"
+                                 "disk xvdb: read-only, /dev/b of Domain-0\n"
+                                 "nic 0: 00:16:3e:01:02:03 on xenbr0 of net\n") !=
+        std::string::npos);
+  CHECK(domain_json(domain)["disks"].dump() ==
+        R"([{"vdev":"xvda","access":"rw","backend":"storage","target":"/dev/vg0/web"},)"
+        R"({"vdev":"xvdb","access":"ro","backend":"Domain-0","target":"/dev/b"}])");
+  CHECK(domain_json(domain)["nics"].dump() ==
+        R"([{"backend":"net","bridge":"xenbr0","mac":"00:16:3e:01:02:03"}])");
+  CHECK_FALSE(domains_json({domain})[0].contains("disks"));
+}
+
 TEST_CASE("format: a record shows each event's content and digests") {
   RecordParts record;
   record.head.serial = 9;

@@ -58,12 +58,54 @@ TEST_CASE("guest file: hardware and devices are refused by the key that asks for
     CHECK(message.find(path + ":3: " + key + ": no request can ask") != std::string::npos);
     CHECK(message_of(key + " = []") == "");
   }
-  for (const std::string key : {"disk", "vif", "vfb", "p9", "channel"}) {
+  for (const std::string key : {"vfb", "p9", "channel"}) {
     const std::string message = message_of(key + " = [ 'a' ]");
     CHECK(message.find(path + ":3: " + key + ": a guest gets a console") != std::string::npos);
   }
   CHECK(message_of("init_seclabel = \"a\"").find("cannot honour") != std::string::npos);
   std::filesystem::remove(path);
+}
+
+TEST_CASE("guest file: disk and vif are lists of the guest's devices, in their order") {
+  const auto guest = read_guest_file(FIXTURES "/devices.cfg");
+  REQUIRE_MESSAGE(guest, guest.error().message());
+  CHECK(guest->disks == std::vector<measure::Disk>{{"xvda", true, "storage", "/dev/vg0/web"},
+                                                   {"xvdb", false, "Domain-0", "/dev/vg0/data"}});
+  CHECK(guest->nics == std::vector<measure::Nic>{{"net", "xenbr1", "00:16:3e:01:02:03"},
+                                                 {"Domain-0", "xenbr0", ""}});
+}
+
+TEST_CASE("guest file: disk and vif that are no lists of strings, or have a bad entry, are named") {
+  const std::string path = std::filesystem::temp_directory_path() / "ashlar-lists.cfg";
+  const auto message_of = [&](const std::string& setting) {
+    std::ofstream(path) << "name = \"web\"\nkernel = \"/k\"\n" << setting << "\n";
+    const auto guest = read_guest_file(path);
+    return guest ? std::string() : guest.error().message();
+  };
+  for (const std::string key : {"disk", "vif"}) {
+    CHECK(message_of(key + " = []") == "");
+    CHECK(message_of(key + " = ''") == "");
+    CHECK(message_of(key + " = 'a=b'") ==
+          path + ":3: " + key + ": it must be a list, also of one: " + key + " = [ '…' ]");
+    CHECK(message_of(key + " = [ [ 'a=b' ] ]") ==
+          path + ":3: " + key + ": each of its entries must be one string");
+  }
+  CHECK(message_of("disk = [ 'phy:/d/a,xvda,w',\n'file:/d/b,xvdb,w' ]")
+            .starts_with(path + ":3: disk \"file:/d/b,xvdb,w\": file: is for files"));
+  CHECK(message_of("\nvif = [ 'script=/tmp/x' ]")
+            .starts_with(path + ":4: vif \"script=/tmp/x\": script=/tmp/x: a script runs as root"));
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("guest file: every example of a guest is read") {
+  std::size_t with_devices = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(SOURCE_ROOT "/examples/guests")) {
+    const auto guest = read_guest_file(entry.path());
+    REQUIRE_MESSAGE(guest, guest.error().message());
+    CHECK(create_request(*guest));
+    with_devices += guest->disks.empty() || guest->nics.empty() ? 0 : 1;
+  }
+  CHECK(with_devices >= 1);
 }
 
 TEST_CASE("guest file: seclabel is the guest's XSM label, and a flag goes over it") {

@@ -59,6 +59,55 @@ TEST_CASE("guest: a request has the defaults, and none without name or kernel") 
   CHECK(create_request(guest).error().code == ErrorCode::unsupported);
 }
 
+TEST_CASE("guest: flags replace a file's disks as a whole, and its interfaces as a whole") {
+  Guest file;
+  file.disks = {{"xvda", true, "storage", "/dev/a"}, {"xvdb", true, "storage", "/dev/b"}};
+  file.nics = {{"net", "br0", ""}};
+  CHECK(overlay(file, {}).disks == file.disks);
+  CHECK(overlay(file, {}).nics == file.nics);
+  Guest flags;
+  flags.disks = {{"xvdc", false, "other", "/dev/c"}};
+  CHECK(overlay(file, flags).disks == flags.disks);
+  CHECK(overlay(file, flags).nics == file.nics);
+  flags.nics = {{"Domain-0", "br1", ""}, {"Domain-0", "br2", ""}};
+  CHECK(overlay(file, flags).nics == flags.nics);
+}
+
+TEST_CASE("guest: a request has the disks and interfaces in their order, or names what is wrong") {
+  Guest guest;
+  guest.name = "web";
+  guest.kernel = "vmlinuz";
+  CHECK(create_request(guest)->disks_count == 0);
+  CHECK(create_request(guest)->nics_count == 0);
+  guest.disks = {{"xvda", false, "storage", "/dev/a"},
+                 {"xvdb15", true, std::string(63, 's'), "/" + std::string(126, 't')}};
+  guest.nics = {{"net", std::string(15, 'b'), "00:16:3e:01:02:03"}, {"Domain-0", "br0", ""}};
+  const auto request = create_request(guest);
+  REQUIRE_MESSAGE(request, request.error().message());
+  REQUIRE(request->disks_count == 2);
+  CHECK(std::string(request->disks[0].vdev) == "xvda");
+  CHECK_FALSE(request->disks[0].writable);
+  CHECK(std::string(request->disks[0].backend) == "storage");
+  CHECK(std::string(request->disks[0].target) == "/dev/a");
+  CHECK(std::string(request->disks[1].vdev) == "xvdb15");
+  CHECK(request->disks[1].writable);
+  CHECK(request->disks[1].backend == guest.disks[1].backend);
+  CHECK(request->disks[1].target == guest.disks[1].target);
+  REQUIRE(request->nics_count == 2);
+  CHECK(request->nics[0].bridge == guest.nics[0].bridge);
+  CHECK(std::string(request->nics[0].mac) == "00:16:3e:01:02:03");
+  CHECK(std::string(request->nics[1].backend) == "Domain-0");
+  CHECK(std::string(request->nics[1].mac).empty());
+  guest.disks.push_back(guest.disks[0]);
+  CHECK(create_request(guest).error().message() ==
+        "checking the guest's devices: it has two disks xvda: give each its own vdev");
+  guest.disks.clear();
+  guest.nics.resize(9, {"net", "br0", ""});
+  CHECK(create_request(guest).error().code == ErrorCode::limit);
+  CHECK(create_request(guest).error().message() ==
+        "checking the guest's devices: it has 9 network interfaces, above the limit of 8");
+}
+
 TEST_CASE("domain: a number is a domid, a UUID a UUID, anything else a name") {
   CHECK(domain_from_text("7")->which_by == ashlar_v1_DomainRef_domid_tag);
   CHECK(domain_from_text("7")->by.domid == 7);

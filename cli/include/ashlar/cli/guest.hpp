@@ -10,6 +10,7 @@
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/ipc/message.hpp"
+#include "ashlar/measure/devices.hpp"
 
 namespace ashlar::cli {
 
@@ -31,10 +32,12 @@ struct Guest {
   std::optional<std::string> on_crash;
   std::optional<std::string> vtpm;      // "none", "1.2", "2.0"
   std::optional<std::string> xsm_label; // "system_u:system_r:domU_t"
+  std::vector<measure::Disk> disks;
+  std::vector<measure::Nic> nics; // in the guest's order
 };
 
-/// `base` with everything that `over` says in its place. Initrds are replaced as a whole, and an
-/// image with its signature.
+/// `base` with everything that `over` says in its place. Initrds, disks and network interfaces are
+/// each replaced as a whole, and an image with its signature.
 [[nodiscard]] Guest overlay(Guest base, const Guest& over);
 
 /// Reads an amount of memory: a number of MiB, or one with the suffix K, M or G (either case).
@@ -42,7 +45,8 @@ struct Guest {
 [[nodiscard]] Result<std::uint64_t> memory_from_text(std::string_view text);
 
 /// A Create request for the guest, without its images. Defaults: PVH, one vCPU, 256 MiB.
-/// Errors: invalid and limit, naming the setting; invalid when name or kernel is missing.
+/// Errors: invalid and limit, naming the setting or the device; invalid when name or kernel is
+/// missing.
 [[nodiscard]] Result<ashlar_v1_Create> create_request(const Guest& guest);
 
 /// Reads a domain as given on the command line: a number is a domid, a UUID a UUID, anything else a

@@ -12,11 +12,12 @@ namespace ashlar::cli {
 ///
 /// Understood: name, uuid, type, builder (generic), kernel, ramdisk, cmdline, root and extra (as
 /// "root=ROOT EXTRA", where there is no cmdline), memory and maxmem (MiB), vcpus and maxvcpus
-/// (equal), on_poweroff, on_reboot, on_crash; Ashlar's own ashlar_vtpm, ashlar_kernel_signature and
-/// ashlar_ramdisk_signature. A file without type or builder means pv, as for xl.
-/// Any other setting is an error unless it is an empty list or string: a guest that lacks the disk
-/// that its file asks for would be another guest. Errors: not_found, denied, io, limit (64 KiB);
-/// invalid and unsupported, as "FILE:LINE: KEY …".
+/// (equal), on_poweroff, on_reboot, on_crash, seclabel, disk (read_disks) and vif (read_nics), both
+/// as lists; Ashlar's own ashlar_vtpm, ashlar_kernel_signature and ashlar_ramdisk_signature. A file
+/// without type or builder means pv, as for xl.
+/// Any other setting is an error unless it is an empty list or string: a guest that lacks the
+/// device that its file asks for would be another guest. Errors: not_found, denied, io, limit (64
+/// KiB); invalid and unsupported, as "FILE:LINE: KEY …".
 [[nodiscard]] Result<Guest> read_guest_file(const std::string& path);
 
 } // namespace ashlar::cli
