@@ -45,6 +45,33 @@ Words missing(const Words& from, Words without) {
   return result;
 }
 
+// A line of a configuration. A device's is named after the device, since there may be more such
+// lines: disks by what the guest calls them, network interfaces by their number.
+struct Setting {
+  std::string name;
+  std::string_view value;
+  std::string_view line;
+};
+
+std::vector<Setting> settings_of(std::string_view text) {
+  std::vector<Setting> settings;
+  std::size_t nics = 0;
+  for (const std::string_view line : split(text, '\n')) {
+    const std::string_view key = key_of(line);
+    std::string_view value = line.substr(std::min(key.size() + 1, line.size()));
+    std::string name = printable(key);
+    if (key == "disk") {
+      const std::string_view vdev = value.substr(0, value.find(','));
+      name = "disk " + printable(vdev);
+      value.remove_prefix(std::min(vdev.size() + 1, value.size()));
+    } else if (key == "nic") {
+      name = fmt::format("nic {}", nics++);
+    }
+    settings.push_back({std::move(name), value, line});
+  }
+  return settings;
+}
+
 std::string quoted(std::string_view word) {
   return "`" + printable(word) + "`";
 }
@@ -59,6 +86,30 @@ std::string quoted(const Words& words) {
     shown.push_back(quoted(word));
   }
   return fmt::format("{}", fmt::join(shown, ", "));
+}
+
+std::string other_value(const TwoTexts& texts, std::string_view name, std::string_view first,
+                        std::string_view second) {
+  return fmt::format("{} is {} in {}, {} in {}", name, printable(first), texts.first_name,
+                     printable(second), texts.second_name);
+}
+
+// A device's values are named one by one: "access of disk xvda".
+void add_setting_causes(std::vector<std::string>& causes, const TwoTexts& texts,
+                        const Setting& first, const Setting& second) {
+  const Words one = split(first.value, ',');
+  const Words other = split(second.value, ',');
+  if (!std::ranges::equal(one, other, {}, key_of, key_of) || one.size() < 2) {
+    causes.push_back(other_value(texts, first.name, first.value, second.value));
+    return;
+  }
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    const std::size_t key = std::min(key_of(one[i]).size() + 1, one[i].size());
+    if (one[i] != other[i])
+      causes.push_back(other_value(texts,
+                                   fmt::format("{} of {}", printable(key_of(one[i])), first.name),
+                                   one[i].substr(key), other[i].substr(key)));
+  }
 }
 
 } // namespace
@@ -94,25 +145,21 @@ std::string command_line_cause(const TwoTexts& texts) {
 }
 
 std::string configuration_cause(const TwoTexts& texts) {
-  const Words first = split(texts.first, '\n');
-  const Words second = split(texts.second, '\n');
+  const std::vector<Setting> first = settings_of(texts.first);
+  const std::vector<Setting> second = settings_of(texts.second);
   std::vector<std::string> causes;
-  for (const std::string_view line : first) {
-    const auto other = std::ranges::find(second, key_of(line), key_of);
+  for (const Setting& setting : first) {
+    const auto other = std::ranges::find(second, setting.name, &Setting::name);
     if (other == second.end())
-      causes.push_back(fmt::format("{} lacks {}", texts.second_name, quoted(line)));
-    else if (*other != line)
-      causes.push_back(fmt::format(
-          "{} is {} in {}, {} in {}", printable(key_of(line)),
-          printable(line.substr(std::min(key_of(line).size() + 1, line.size()))), texts.first_name,
-          printable(other->substr(std::min(key_of(line).size() + 1, other->size()))),
-          texts.second_name));
+      causes.push_back(fmt::format("{} lacks {}", texts.second_name, quoted(setting.line)));
+    else if (other->line != setting.line)
+      add_setting_causes(causes, texts, setting, *other);
   }
-  for (const std::string_view line : second)
-    if (std::ranges::find(first, key_of(line), key_of) == first.end())
-      causes.push_back(fmt::format("{} has an extra {}", texts.second_name, quoted(line)));
+  for (const Setting& setting : second)
+    if (std::ranges::find(first, setting.name, &Setting::name) == first.end())
+      causes.push_back(fmt::format("{} has an extra {}", texts.second_name, quoted(setting.line)));
   if (causes.empty())
-    return "the configurations have the same settings in another form";
+    return "the configurations have the same settings in another order or form";
   return fmt::format("{}", fmt::join(causes, "; "));
 }
 

@@ -10,6 +10,8 @@
 #include <sstream>
 
 #include "ashlar/base/bytes.hpp"
+#include "ashlar/cli/manifest_guest.hpp"
+#include "ashlar/evidence/reference.hpp"
 #include "ashlar/measure/digest.hpp"
 #include "run_program.hpp"
 #include "scripted_server.hpp"
@@ -130,6 +132,62 @@ TEST_CASE("measure: a guest file and flags that say the same give the same") {
   CHECK(run_ashlar("measure --json --config " + file).output == by_flags.output);
   CHECK(run_ashlar("measure --json " + file).output == by_flags.output);
   CHECK(run_ashlar("measure --json --vcpus 2 " + file).output != by_flags.output);
+}
+
+TEST_CASE("measure: disks and interfaces are lines of the configuration, by flags or by a file") {
+  const GuestFolder folder;
+  const Run run = run_ashlar(
+      "measure --json " + folder.guest() +
+      " --disk phy:/dev/vg0/web,xvda,w,backend=storage --disk vdev=xvdb,access=ro,target=/dev/b"
+      " --nic mac=00:16:3E:01:02:03,backend=net --nic ''");
+  REQUIRE_MESSAGE(run.code == 0, run.output);
+  const std::string configuration = json_of(run)["configuration"];
+  CHECK(configuration.ends_with("vtpm=none\n"
+                                "disk=xvda,access=rw,backend=storage,target=/dev/vg0/web\n"
+                                "disk=xvdb,access=ro,backend=Domain-0,target=/dev/b\n"
+                                "nic=backend=net,bridge=xenbr0,mac=00:16:3e:01:02:03\n"
+                                "nic=backend=Domain-0,bridge=xenbr0,mac=auto\n"));
+  const std::string file = folder.path() + "/web.cfg";
+  std::ofstream(file) << "name = 'web-1'\ntype = 'pvh'\nkernel = '" << folder.path()
+                      << "/kernel'\ncmdline = 'console=hvc0'\nmemory = 1\n"
+                      << "disk = [ 'phy:/dev/vg0/web,xvda,w,backend=storage', '/dev/b,,xvdb,r' ]\n"
+                      << "vif = [ 'mac=00:16:3e:01:02:03,backend=net', 'type=vif' ]\n";
+  CHECK(run_ashlar("measure --json " + file).output == run.output);
+  const Run other = run_ashlar("measure --json " + file + " --nic bridge=br1");
+  CHECK(json_of(other)["configuration"].get<std::string>().ends_with(
+      "target=/dev/b\nnic=backend=Domain-0,bridge=br1,mac=auto\n"));
+  const Run bad = run_ashlar("measure " + folder.guest() + " --disk phy:/dev/a,sda,w");
+  CHECK(bad.code == 2);
+  CHECK(bad.output.starts_with("ashlar: reading --disk \"phy:/dev/a,sda,w\": its vdev must be"));
+}
+
+TEST_CASE("measure: a reference has the devices, and a guest that is read from it has them again") {
+  const GuestFolder folder;
+  const std::string file = folder.path() + "/web.manifest";
+  REQUIRE(run_ashlar("measure " + folder.guest() + " --vtpm 2.0 --manifest " + file +
+                     " --disk phy:/dev/a,xvda,r --nic backend=net --nic bridge=br1")
+              .code == 0);
+  const auto guest = cli::read_manifest_guest(file);
+  REQUIRE_MESSAGE(guest, guest.error().message());
+  CHECK(guest->disks == std::vector<measure::Disk>{{"xvda", false, "Domain-0", "/dev/a"}});
+  CHECK(guest->nics == std::vector<measure::Nic>{{"net", "xenbr0", ""}, {"Domain-0", "br1", ""}});
+  auto reference = evidence::read_reference(folder.content("web.manifest"), file);
+  REQUIRE(reference);
+  const std::string good = reference->events[0].content;
+  for (const std::string line : {"disk=xvda", "disk=hda,access=ro,backend=Domain-0,target=/dev/a",
+                                 "disk=", "nic=backend=net,bridge=br0,mac=01:00:00:00:00:00",
+                                 "nic=bridge=br0", "vif=bridge=br0"}) {
+    reference->events[0].content = good + line + "\n";
+    reference->events[0].size = reference->events[0].content.size();
+    reference->events[0].digests = measure::digest(as_bytes(reference->events[0].content)).value();
+    const auto forged = evidence::make_reference(reference->profile, {}, reference->events);
+    REQUIRE(forged);
+    std::ofstream(file) << evidence::encode(*forged);
+    const auto refused = cli::read_manifest_guest(file);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message() ==
+          "reading the guest of " + file + ": \"" + line + "\" is no line of a configuration");
+  }
 }
 
 TEST_CASE("measure: builder and policy events are there when asked for, and change no PCR") {

@@ -124,6 +124,39 @@ TEST_CASE("compare: names the settings that differ, and not what only one side k
   CHECK(cause(record("A", guest), record("B", newer)) == "they were built by different builders");
 }
 
+TEST_CASE("compare: names the device that differs, and what of it") {
+  const auto with = [](const char* name, const std::string& lines) {
+    std::vector<Event> events = guest;
+    events[2].content += lines;
+    events[2].digests = measure::digest(as_bytes(events[2].content)).value();
+    return record(name, std::move(events));
+  };
+  const std::string a = "disk=xvda,access=ro,backend=storage,target=/dev/a\n";
+  const std::string b = "disk=xvdb,access=ro,backend=storage,target=/dev/b\n";
+  const std::string nic = "nic=backend=net,bridge=xenbr0,mac=auto\n";
+  CHECK(cause(with("A", a + b + nic), with("B", a + b + nic)) == "the same");
+  CHECK(cause(with("A", a + b),
+              with("B", a + "disk=xvdb,access=rw,backend=storage,target=/dev/c\n")) ==
+        "access of disk xvdb is ro in A, rw in B; target of disk xvdb is /dev/b in A, /dev/c in B");
+  CHECK(cause(with("A", a + b), with("B", b)) ==
+        "B lacks `disk=xvda,access=ro,backend=storage,target=/dev/a`");
+  CHECK(cause(with("A", ""), with("B", a)) ==
+        "B has an extra `disk=xvda,access=ro,backend=storage,target=/dev/a`");
+  CHECK(cause(with("A", a + b), with("B", b + a)) ==
+        "the configurations have the same settings in another order or form");
+  CHECK(cause(with("A", nic + nic),
+              with("B", nic + "nic=backend=net,bridge=xenbr1,mac=00:16:3e:00:00:01\n")) ==
+        "bridge of nic 1 is xenbr0 in A, xenbr1 in B; mac of nic 1 is auto in A, "
+        "00:16:3e:00:00:01 in B");
+  CHECK(cause(with("A", nic), with("B", nic + nic)) ==
+        "B has an extra `nic=backend=net,bridge=xenbr0,mac=auto`");
+  // A label has commas, too, and who forges a text need not write keys.
+  CHECK(cause(with("A", "xsm_label=u:r:t:c1,c2\n"), with("B", "xsm_label=u:r:t:c1,c3\n")) ==
+        "xsm_label is u:r:t:c1,c2 in A, u:r:t:c1,c3 in B");
+  CHECK(cause(with("A", "disk=xvda,x\n"), with("B", "disk=xvda\n")) ==
+        "disk xvda is x in A,  in B");
+}
+
 TEST_CASE("compare: from PCR values alone it says no more than they do") {
   const std::vector<Event> unknown = guest_events({"one"}, "init=/bin/sh");
   const auto difference = compare(record("A", guest), pcrs("B", unknown), {});
