@@ -25,7 +25,7 @@ DEVICE_FRONTENDS = ("xen-blkfront", "xen-netfront")
 DEVICE_BACKENDS = ("loop", "xen-blkback", "bridge", "xen-netback")
 HOTPLUG_SCRIPTS = Path("/etc/xen/scripts")
 DRIVER_DOMAIN_PROGRAMS = ("/bin/bash", "/usr/bin/xenstore-read", "/usr/bin/xenstore-write", "/usr/bin/xenstore-list",
-                          "/usr/bin/xenstore-exists", "/usr/bin/xenstore-rm")
+                          "/usr/bin/xenstore-exists", "/usr/bin/xenstore-rm", "/usr/bin/flock")
 
 # What guests try their TPMs with: tpm2-tools is one program with many names.
 TPM12_PROGRAMS = {

@@ -19,6 +19,7 @@ def make_driver_domain(machine):
         "cd / && cpio -idu </images/driver-domain 2>/dev/null\n"
         "while read -r module; do insmod $module; done </etc/backends\n"
         "mkdir -p /run/disks /run/xen /run/lock\n"
+        "ln -s /proc/self/fd /dev/fd; ln -s fd/0 /dev/stdin\n"  # Xen's scripts lock by them
         "for disk in own-1 shared-1; do\n"
         f"    dd if=/dev/zero of=/run/disks/$disk bs=1M count={DISK_MIB} 2>/dev/null\n"
         "    printf '%-16s' \"disk $disk\" | dd of=/run/disks/$disk conv=notrunc 2>/dev/null\n"
@@ -64,7 +65,7 @@ def test_disks_and_network(machine):
     make_driver_domain(machine)
     for name, kernel in (("device-pv", "pv"), ("device-pvh", "pvh")):
         create(machine, name, "--disk /run/disks/own-1,raw,xvda,w,backend=toolstack "
-               "--disk target=/run/disks/shared-1,vdev=xvdb,access=ro,backend=toolstack "
+               "--disk vdev=xvdb,access=ro,backend=toolstack,target=/run/disks/shared-1 "
                "--nic bridge=xenbr0,backend=toolstack,mac=00:16:3e:00:00:07", type=kernel, kernel=kernel)
         text = guests.await_ready(machine, name)
         assert "guest-disk xvda disk own-1" in text and "guest-disk-written xvda" in text, text
@@ -86,7 +87,7 @@ def test_disks_and_network(machine):
 def test_configuration_is_measured(machine):
     """Which devices a guest has is measured, as `ashlar measure` predicts it."""
     make_driver_domain(machine)
-    devices = ("--disk target=/run/disks/shared-1,vdev=xvda,access=ro,backend=toolstack "
+    devices = ("--disk vdev=xvda,access=ro,backend=toolstack,target=/run/disks/shared-1 "
                "--nic bridge=xenbr0,backend=toolstack")
     create(machine, "device-1", devices + " --paused")
     events = guests.ask(machine, "measurement device-1")["events"]

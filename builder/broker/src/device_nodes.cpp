@@ -15,6 +15,7 @@ constexpr const char* initialising = "1"; // XenbusStateInitialising
 // request that could name another program would be its master.
 constexpr const char* disk_script = "/etc/xen/scripts/block";
 constexpr const char* nic_script = "/etc/xen/scripts/vif-bridge";
+constexpr const char* ethernet_mtu = "1500";
 // Linux' frontends then give the backend no page with anything else in it (XSA-403).
 constexpr std::pair<const char*, const char*> untrusted_backend = {"trusted", "0"};
 
@@ -47,6 +48,7 @@ Result<Device> nic_device(const measure::Nic& nic, const measure::Uuid& uuid, st
   device.kind = "vif";
   device.number = static_cast<std::uint32_t>(number);
   device.front = {{"handle", handle}, {"mac", mac}};
+  device.front_of_backend = {{"mtu", ethernet_mtu}}; // vif-bridge puts the bridge's there
   device.back = {{"script", nic_script}, {"mac", mac},    {"bridge", nic.bridge},
                  {"handle", handle},     {"type", "vif"}, {"hotplug-status", ""}};
   return device;
@@ -127,6 +129,9 @@ std::vector<xen::StoreNode> device_nodes(const Device& device) {
   add(front, untrusted_backend.first, untrusted_backend.second);
   for (const auto& [name, value] : device.front)
     add(front, name, value);
+  const xen::Permission backends_own{.owner = device.backend, .reader = device.frontend};
+  for (const auto& [name, value] : device.front_of_backend)
+    nodes.push_back({front + "/" + name, value, backends_own});
   return nodes;
 }
 

@@ -130,6 +130,7 @@ TEST_CASE("devices: the nodes say what was asked for, and that backends are not 
   CHECK(nodes.at(nic_path + "/mac").starts_with("00:16:3e:"));
   CHECK(nodes.at(nic_path + "/mac") == nodes.at("/local/domain/1/device/vif/0/mac"));
   CHECK(nodes.at("/local/domain/1/device/vif/0/trusted") == "0");
+  CHECK(nodes.at("/local/domain/1/device/vif/0/mtu") == "1500");
 }
 
 TEST_CASE("devices: made-up addresses keep to Xen's range, differ by interface and stay") {

@@ -31,6 +31,7 @@ struct Device {
   std::uint32_t backend = 0;
   using Values = std::vector<std::pair<const char*, std::string>>;
   Values front;
+  Values front_of_backend; // in the frontend's directory, for the backend to change
   Values back;
 
   /// The backend's directory of this device.
