@@ -80,8 +80,8 @@ const char* word(libxl_disk_backend backend) {
   }
 }
 
-/// A prefix of old that libxlutil takes off a target without a trace, though it says that the
-/// target is no block device; empty: there is none. The words are looked at where its scanner
+/// A prefix of old that libxlutil takes off a target without a trace, though it names another
+/// backend; empty: there is none. The words are looked at where its scanner
 /// does: at the beginning, behind each comma and behind another prefix.
 std::string_view dropped_prefix(std::string_view text) {
   constexpr std::array<std::string_view, 6> dropped = {
@@ -103,7 +103,7 @@ std::string_view dropped_prefix(std::string_view text) {
 }
 
 constexpr const char* needs_qemu =
-    "it would need QEMU in the backend's domain: give a block device that has the plain bytes";
+    "it would need QEMU in the backend's domain: give a block device or file with the plain bytes";
 
 std::optional<Setting> refused_setting(const libxl_device_disk& disk) {
   const bool raw = disk.format == LIBXL_DISK_FORMAT_RAW || disk.format == LIBXL_DISK_FORMAT_UNKNOWN;
@@ -148,8 +148,8 @@ Result<measure::Disk> read_disk(const std::string& text, const std::string& doin
   if (const std::string_view prefix = dropped_prefix(text); !prefix.empty())
     return failure(
         ErrorCode::unsupported, doing,
-        fmt::format("{} is for files and for QEMU: let the backend's domain make a block "
-                    "device of it (losetup(8)), and give the path of that",
+        fmt::format("{} asks for another backend: remove it; the path alone is that of a "
+                    "block device, or of a file that has the plain bytes",
                     prefix));
   Complaints complaints;
   const std::unique_ptr<XLU_Config, DestroyConfig> config(

@@ -28,13 +28,13 @@ constexpr const char* drive =
     "cdrom: what is in a drive could be changed while the guest runs, and its measurement would "
     "not show it: give a disk with access=ro";
 #define NEEDS_QEMU                                                                                 \
-  "it would need QEMU in the backend's domain: give a block device that has the plain bytes"
+  "it would need QEMU in the backend's domain: give a block device or file with the plain bytes"
 #define A_SCRIPT                                                                                   \
   "a script runs as root in the backend's domain, so a request cannot name one: let that domain "  \
   "make the block device, and give its path"
-#define FOR_FILES                                                                                  \
-  " is for files and for QEMU: let the backend's domain make a block device of it (losetup(8)), "  \
-  "and give the path of that"
+#define OTHER_BACKEND                                                                              \
+  " asks for another backend: remove it; the path alone is that of a block device, or of a file "  \
+  "that has the plain bytes"
 constexpr const char* no_discard = "discard: Ashlar cannot honour it, nor no-discard: remove it";
 constexpr const char* no_colo =
     "colo: Ashlar's guests have no second machine: remove all of its settings";
@@ -60,11 +60,11 @@ TEST_CASE("disk: each form of xl's that says the same is the same disk") {
 TEST_CASE("disk: access, backend and place are those that the text gives") {
   const auto read = disks({"phy:/dev/vg0/web,xvda,r,backend=storage",
                            "access=ro,vdev=xvdb3,backend=storage-2,target=/dev/disk/by-id/a:b@c",
-                           "vdev=xvdc,backend=storage,target=/dev/loop0"});
+                           "vdev=xvdc,backend=storage,target=/srv/disks/web.img"});
   REQUIRE_MESSAGE(read, read.error().message());
   CHECK(*read == std::vector<Disk>{{"xvda", false, "storage", "/dev/vg0/web"},
                                    {"xvdb3", false, "storage-2", "/dev/disk/by-id/a:b@c"},
-                                   {"xvdc", true, "storage", "/dev/loop0"}});
+                                   {"xvdc", true, "storage", "/srv/disks/web.img"}});
   CHECK(disks({})->empty());
 }
 
@@ -109,13 +109,13 @@ TEST_CASE("disk: whatever else a text asks for is refused by its name, with why"
            Refused{"vdev=xvda,colo-export=e,target=/d/a", unsupported, no_colo},
            Refused{"vdev=xvda,active-disk=a,target=/d/a", unsupported, no_colo},
            Refused{"vdev=xvda,hidden-disk=a,target=/d/a", unsupported, no_colo},
-           Refused{"file:/d/a,xvda,w", unsupported, "file:" FOR_FILES},
-           Refused{"phy:file:/d/a,xvda,w", unsupported, "file:" FOR_FILES},
-           Refused{"access=w, aio:/d/a,xvda", unsupported, "aio:" FOR_FILES},
-           Refused{"tap:aio:/d/a,xvda,w", unsupported, "tap:" FOR_FILES},
-           Refused{"tap2:/d/a,xvda,w", unsupported, "tap2:" FOR_FILES},
-           Refused{"tapdisk:/d/a,xvda,w", unsupported, "tapdisk:" FOR_FILES},
-           Refused{"ioemu:/d/a,xvda,w", unsupported, "ioemu:" FOR_FILES},
+           Refused{"file:/d/a,xvda,w", unsupported, "file:" OTHER_BACKEND},
+           Refused{"phy:file:/d/a,xvda,w", unsupported, "file:" OTHER_BACKEND},
+           Refused{"access=w, aio:/d/a,xvda", unsupported, "aio:" OTHER_BACKEND},
+           Refused{"tap:aio:/d/a,xvda,w", unsupported, "tap:" OTHER_BACKEND},
+           Refused{"tap2:/d/a,xvda,w", unsupported, "tap2:" OTHER_BACKEND},
+           Refused{"tapdisk:/d/a,xvda,w", unsupported, "tapdisk:" OTHER_BACKEND},
+           Refused{"ioemu:/d/a,xvda,w", unsupported, "ioemu:" OTHER_BACKEND},
            Refused{"phy:/d/a,xvda,w,backend=7", invalid,
                    "backend=7: give the domain's name; its number is another after it has been "
                    "restarted"},

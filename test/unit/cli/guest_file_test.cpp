@@ -91,7 +91,7 @@ TEST_CASE("guest file: disk and vif that are no lists of strings, or have a bad 
           path + ":3: " + key + ": each of its entries must be one string");
   }
   CHECK(message_of("disk = [ 'phy:/d/a,xvda,w',\n'file:/d/b,xvdb,w' ]")
-            .starts_with(path + ":3: disk \"file:/d/b,xvdb,w\": file: is for files"));
+            .starts_with(path + ":3: disk \"file:/d/b,xvdb,w\": file: asks for another backend"));
   CHECK(message_of("\nvif = [ 'script=/tmp/x' ]")
             .starts_with(path + ":4: vif \"script=/tmp/x\": script=/tmp/x: a script runs as root"));
   std::filesystem::remove(path);

@@ -220,6 +220,44 @@ TEST_CASE("policy explain: a guest comes from an xl.cfg file, with flags over it
   CHECK(run_ashlar(ask + " --kernel " + listed_kernel + " --memory 9G").code == 3);
 }
 
+TEST_CASE("policy explain: disks and interfaces come from flags, an xl.cfg file or a manifest") {
+  const Folder folder;
+  folder.write("vmlinuz", "kernel bytes");
+  fs::create_directories(folder.path() + "/policy");
+  folder.write("policy/a.toml",
+               "[[requester]]\nname = \"root\"\nuid = 0\n"
+               "[[rule]]\nname = \"web\"\neffect = \"allow\"\nrequesters = [\"root\"]\n"
+               "verbs = [\"create\"]\n[rule.guest]\nkernels = \"any\"\ninitrds = \"any\"\n"
+               "command_lines = \"any\"\n"
+               "disks = [{ backends = [\"storage\"], targets = [\"/dev/vg0/web-*\"], "
+               "access = \"read-write\" }]\n"
+               "nics = [{ backends = \"any\", bridges = [\"br0\"] }]\n");
+  const std::string ask = "policy explain " + folder.path() + "/policy --as root ";
+  const std::string guest = "--name web --kernel " + folder.path() + "/vmlinuz ";
+  const std::string good = "--disk phy:/dev/vg0/web-1,xvda,w,backend=storage --nic bridge=br0 ";
+  const std::string bad = "--disk phy:/dev/vg0/db,xvda,w,backend=storage ";
+  const Run allowed = run_ashlar(ask + guest + good);
+  CHECK_MESSAGE(allowed.code == 0, allowed.output);
+  CHECK(run_ashlar(ask + guest + bad).code == 3);
+  CHECK(run_ashlar(ask + guest + "--nic bridge=br1").code == 3);
+  CHECK(run_ashlar(ask + guest + "--nic script=mine").code == 2);
+  const std::string file = folder.path() + "/web.cfg";
+  const std::string start = "name = 'web'\nkernel = '" + folder.path() + "/vmlinuz'\n";
+  folder.write("web.cfg", start + "disk = [ 'vdev=xvda,backend=storage,target=/dev/vg0/web-1' ]\n"
+                                  "vif = [ 'bridge=br0' ]\n");
+  CHECK(run_ashlar(ask + "--request " + file).code == 0);
+  CHECK(run_ashlar(ask + "--request " + file + " " + bad).code == 3);
+  folder.write("web.cfg", start + "disk = [ 'vdev=xvda,backend=storage,target=/dev/vg0/db' ]\n");
+  CHECK(run_ashlar(ask + "--request " + file).code == 3);
+  CHECK(run_ashlar(ask + "--request " + file + " " + good).code == 0);
+  const std::string manifest = folder.path() + "/web.manifest";
+  const std::string measure = "measure " + guest + "--vtpm none --manifest " + manifest + " ";
+  REQUIRE(run_ashlar(measure + good).code == 0);
+  CHECK(run_ashlar(ask + "--request " + manifest).code == 0);
+  REQUIRE(run_ashlar(measure + bad).code == 0);
+  CHECK(run_ashlar(ask + "--request " + manifest).code == 3);
+}
+
 TEST_CASE("policy explain: other verbs, uploads by digest, and domains of others") {
   const std::string two = "policy explain " + examples + "/two-tenants --as ";
   CHECK(run_ashlar(two + "red --verb destroy").code == 0);
