@@ -36,12 +36,14 @@ TestRequest random_request(Dice& dice) {
 
 std::string policy_text(const std::vector<TestRule>& rules) {
   std::string text = "[[requester]]\nname = \"r\"\nuid = 0\n";
+  // Without these two, an allow rule never stands before all that a deny rule is about.
+  const std::string open = "vtpm = \"allowed\"\nxsm_labels = \"any\"\n";
   for (std::size_t i = 0; i < rules.size(); ++i)
     text += fmt::format("[[rule]]\nname = \"{}\"\neffect = \"{}\"\nrequesters = \"any\"\n"
                         "verbs = [\"create\"]\n[rule.guest]\nkernels = \"any\"\n"
-                        "initrds = \"any\"\ncommand_lines = \"any\"\n{}{}",
-                        i, rules[i].allow ? "allow" : "deny", toml(rules[i].disks),
-                        toml(rules[i].nics));
+                        "initrds = \"any\"\ncommand_lines = \"any\"\n{}{}{}",
+                        i, rules[i].allow ? "allow" : "deny", rules[i].allow ? open : "",
+                        toml(rules[i].disks), toml(rules[i].nics));
   return text;
 }
 
