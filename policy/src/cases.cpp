@@ -250,8 +250,13 @@ private:
                                   measure::disk_from_text);
     configuration.nics =
         devices("nics", "backend=net,bridge=xenbr0,mac=auto", measure::nic_from_text);
-    if (const auto valid = measure::validate(configuration.disks, configuration.nics); !valid)
-      fields_.error(fields_.where(), valid.error().message());
+    check_together("disks", measure::validate(configuration.disks, {}));
+    check_together("nics", measure::validate({}, configuration.nics));
+  }
+
+  void check_together(std::string_view key, const Status& valid) {
+    if (!valid)
+      fields_.error(fields_.entry(key)->where, valid.error().message());
   }
 
   std::optional<std::vector<std::string>> kernel_signers() {

@@ -136,6 +136,9 @@ void lint_certificate(const Model& model, const Certificate& certificate, std::i
   };
   if (!used(model, certificate))
     warn("is used by no image and no release: delete it, or name it in a \"signed_by\"");
+  if (certificate.code_only && !certificate.x509.signs_code() && !certificate.x509.may_issue())
+    warn("is neither marked for signing code nor a CA, so that with signers = \"code-signing\" it "
+         "vouches for nobody: name another, or delete \"signers\"");
   if (certificate.x509.expired_at(now))
     warn(fmt::format("has expired ({}): its signatures count until you delete or revoke it",
                      certificate.x509.expiry()));

@@ -108,6 +108,10 @@ bool Certificate::signs_code() const {
          (X509_get_extended_key_usage(x509_.get()) & XKU_CODE_SIGN) != 0;
 }
 
+bool Certificate::may_issue() const {
+  return X509_check_ca(x509_.get()) != 0;
+}
+
 std::string Certificate::subject() const {
   return text_of(X509_get_subject_name(x509_.get()));
 }

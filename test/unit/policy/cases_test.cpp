@@ -125,6 +125,33 @@ TEST_CASE("cases: what a case says must make a difference, and all that is neede
   CHECK(first_finding("[[case]\n").contains("this is not TOML"));
 }
 
+TEST_CASE("cases: devices are read as a measured configuration has them") {
+  const std::string head = "[[case]]\nas = \"red\"\nverb = \"create\"\nexpect = \"deny\"\n";
+  const Cases read = cases_of(
+      head + "disks = [\"xvda,access=rw,backend=s,target=/d\"]\n"
+             "nics = [\"backend=n,bridge=b,mac=auto\", \"backend=n,bridge=b,mac=auto\"]\n");
+  CHECK(read.findings.empty());
+  REQUIRE(read.cases.size() == 1);
+  const auto& configuration = read.cases[0].request.guest->configuration;
+  CHECK(configuration.disks ==
+        std::vector<ashlar::measure::Disk>{
+            {.vdev = "xvda", .writable = true, .backend = "s", .target = "/d"}});
+  CHECK(configuration.nics == std::vector<ashlar::measure::Nic>(2, {"n", "b", ""}));
+  CHECK(first_finding(head + "disks = [\"xvda,backend=s,target=/d\"]\n")
+            .starts_with("c.cases.toml:5:10: error: reading the disk \"xvda,backend=s"));
+  CHECK(first_finding(head + "nics = [\"backend=n,bridge=b,mac=AA:00:00:00:00:00\"]\n")
+            .starts_with("c.cases.toml:5:9: error: checking the network interface 0"));
+  CHECK(first_finding(head + "nics = [1]\n").starts_with("c.cases.toml:5:9: error: reading the"));
+  CHECK(first_finding(head + "disks = \"xvda\"\n") ==
+        "c.cases.toml:5:1: error: \"disks\" in [[case]] is a string: write an array");
+  CHECK(
+      first_finding(head + "disks = [\"xvda,access=rw,backend=s,target=/d\", "
+                           "\"xvda,access=ro,backend=s,target=/e\"]\n")
+          .starts_with("c.cases.toml:5:1: error: checking the guest's devices: it has two disks"));
+  CHECK(first_finding("[[case]]\nas = \"red\"\nverb = \"list\"\ndisks = []\nexpect = \"deny\"\n")
+            .contains("unknown key \"disks\""));
+}
+
 TEST_CASE("cases: an error in one case leaves the others") {
   const Cases read = cases_of("[[case]]\nas = \"red\"\nverb = \"list\"\nexpect = \"maybe\"\n"
                               "[[case]]\nas = \"red\"\nverb = \"info\"\nexpect = \"deny\"\n");

@@ -234,6 +234,8 @@ TEST_CASE("decide: a kernel is approved where a rule lists it and none before it
   CHECK_FALSE(approves(allow("blue", "[\"k\"]")));
   CHECK(approves(deny("kernels = [\"other\"]") + allow("red", "[\"k\"]")));
   CHECK_FALSE(approves(deny("names = [\"web-*\"]") + allow("red", "[\"k\"]")));
+  CHECK_FALSE(approves(deny("disks = \"any\"") + allow("red", "[\"k\"]")));
+  CHECK(approves(allow("red", "[\"k\"]\ndisks = \"any\"")));
   CHECK_FALSE(approves(deny("kernels = [\"k\"]\nnames = [\"web-*\"]") + allow("red", "[\"k\"]")));
   const std::string inside =
       "[[revoked]]\nauthenticode_sha256 = \"" + std::string(64, '3') + "\"\n";

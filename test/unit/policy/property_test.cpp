@@ -3,21 +3,15 @@
 // short evaluator below from the structures that the text was written from.
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <random>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include "../vendor_certificate.hpp"
 #include "ashlar/policy/policy.hpp"
+#include "naive_devices.hpp"
 
 using namespace ashlar;
 using namespace ashlar::policy;
+using namespace ashlar::policy::naive;
 
 namespace {
-
-using Words = std::optional<std::vector<std::string>>; // nothing: "any"
 
 struct TestRule {
   bool allow = false;
@@ -29,6 +23,8 @@ struct TestRule {
   Words vtpm_versions;
   bool says_labels = false;
   Words labels; // globs
+  TestDevices disks;
+  TestDevices nics;
 };
 
 const std::vector<std::string> requester_names = {"r0", "r1", "r2"}; // uid 0, 1, 2
@@ -43,29 +39,6 @@ const std::vector<std::string> vtpm_versions = {"1.2", "2.0"};
 const std::vector<std::string> globs = {"a*", "*b", "?", "ab", "a?b*"};
 const std::vector<std::string> texts = {"a", "b", "ab", "acb", "ba"};
 
-class Dice {
-public:
-  explicit Dice(unsigned seed) : engine_(seed) {}
-  unsigned below(unsigned limit) { return static_cast<unsigned>(engine_() % limit); }
-  bool one_in(unsigned n) { return below(n) == 0; }
-  const std::string& pick(const std::vector<std::string>& all) {
-    return all[below(static_cast<unsigned>(all.size()))];
-  }
-  std::vector<std::string> some(const std::vector<std::string>& all) {
-    std::vector<std::string> chosen = {pick(all)};
-    for (const std::string& word : all)
-      if (one_in(3) && std::ranges::find(chosen, word) == chosen.end())
-        chosen.push_back(word);
-    return chosen;
-  }
-  Words some_or_any(const std::vector<std::string>& all) {
-    return one_in(4) ? Words() : Words(some(all));
-  }
-
-private:
-  std::mt19937 engine_;
-};
-
 TestRule random_rule(Dice& dice) {
   const bool allow = !dice.one_in(3);
   TestRule rule{.allow = allow,
@@ -79,7 +52,9 @@ TestRule random_rule(Dice& dice) {
                 .vtpm = {},
                 .vtpm_versions = {},
                 .says_labels = dice.one_in(3),
-                .labels = dice.some_or_any(globs)};
+                .labels = dice.some_or_any(globs),
+                .disks = random_devices(dice, Kind::disk, allow),
+                .nics = random_devices(dice, Kind::nic, allow)};
   if (rule.allow && dice.one_in(2))
     rule.max_vcpus = 1 + dice.below(4);
   if (rule.allow)
@@ -88,16 +63,13 @@ TestRule random_rule(Dice& dice) {
     rule.vtpm_versions = dice.some_or_any(vtpm_versions);
   if (rule.allow && dice.one_in(3))
     rule.verbs.emplace_back("list");
+  // Few random guests have what a deny rule wants of both kinds.
+  if (!rule.allow)
+    (dice.one_in(2) ? rule.disks : rule.nics).said = false;
   return rule;
 }
 
-std::string toml(const Words& words) {
-  if (!words)
-    return "\"any\"";
-  return fmt::format("[\"{}\"]", fmt::join(*words, "\", \""));
-}
-
-std::string toml(const std::vector<TestRule>& rules, bool revokes_inside) {
+std::string policy_text(const std::vector<TestRule>& rules, bool revokes_inside) {
   std::string text = "[[revoked]]\nsha256 = \"" + std::string(63, '0') + "4\"\n";
   if (revokes_inside)
     text += "authenticode_sha256 = \"" + std::string(63, '0') + "5\"\n";
@@ -127,6 +99,7 @@ std::string toml(const std::vector<TestRule>& rules, bool revokes_inside) {
       text += fmt::format("vtpm_versions = {}\n", toml(rule.vtpm_versions));
     if (rule.says_labels)
       text += fmt::format("xsm_labels = {}\n", toml(rule.labels));
+    text += toml(rule.disks) + toml(rule.nics);
   }
   return text;
 }
@@ -144,6 +117,8 @@ struct TestRequest {
   unsigned vcpus = 1;
   std::string vtpm;  // empty: none
   std::string label; // likewise
+  std::vector<TestDevice> disks;
+  std::vector<TestDevice> nics;
 };
 
 TestRequest random_request(Dice& dice) {
@@ -158,7 +133,13 @@ TestRequest random_request(Dice& dice) {
                       .parameters = {},
                       .vcpus = 1 + dice.below(4),
                       .vtpm = dice.one_in(2) ? "" : dice.pick(vtpm_versions),
-                      .label = dice.one_in(3) ? dice.pick(texts) : ""};
+                      .label = dice.one_in(3) ? dice.pick(texts) : "",
+                      .disks = {},
+                      .nics = {}};
+  if (dice.one_in(2))
+    request.disks = random_guest_devices(dice);
+  if (dice.one_in(2))
+    request.nics = random_guest_devices(dice);
   while (dice.one_in(2)) {
     request.initrds.push_back(dice.below(dice.one_in(6) ? 4 : 3));
     request.initrds_signed_by.push_back(dice.below(4));
@@ -166,24 +147,6 @@ TestRequest random_request(Dice& dice) {
   while (dice.one_in(2))
     request.parameters.push_back(dice.pick(texts));
   return request;
-}
-
-bool naive_fits(std::string_view glob, std::string_view text) {
-  if (glob.empty())
-    return text.empty();
-  if (glob[0] == '*')
-    return naive_fits(glob.substr(1), text) || (!text.empty() && naive_fits(glob, text.substr(1)));
-  return !text.empty() && (glob[0] == '?' || glob[0] == text[0]) &&
-         naive_fits(glob.substr(1), text.substr(1));
-}
-
-bool listed(const Words& words, const std::string& word) {
-  return !words || std::ranges::count(*words, word) == 1;
-}
-
-bool fits_one(const Words& words, const std::string& text) {
-  return !words ||
-         std::ranges::any_of(*words, [&](const auto& glob) { return naive_fits(glob, text); });
 }
 
 bool naive_vtpm(const TestRule& rule, const std::string& vtpm) {
@@ -215,7 +178,8 @@ bool naive_match(const TestRule& rule, const TestRequest& request) {
   if (!fits_one(rule.names, request.name) ||
       !naive_image(rule.kernels, fmt::format("k{}", request.kernel), 's', request.signed_by))
     return false;
-  if (!naive_label(rule, request.label))
+  if (!naive_label(rule, request.label) || !matches(rule.disks, rule.allow, request.disks) ||
+      !matches(rule.nics, rule.allow, request.nics))
     return false;
   std::size_t initrds = 0;
   for (std::size_t i = 0; i < request.initrds.size(); ++i)
@@ -312,6 +276,8 @@ Request request_of(const TestRequest& from) {
   if (!from.vtpm.empty())
     guest.configuration.vtpm = *measure::vtpm_from_text(from.vtpm);
   guest.configuration.xsm_label = from.label;
+  guest.configuration.disks = as_disks(from.disks);
+  guest.configuration.nics = as_nics(from.nics);
   guest.command_line = fmt::format("{}", fmt::join(from.parameters, "  "));
   guest.kernel = image(from.kernel);
   for (const unsigned initrd : from.initrds)
@@ -341,7 +307,7 @@ TEST_CASE("policy: random policies decide random requests as a naive evaluator d
       rules.push_back(random_rule(dice));
     while (rules.size() < 6 && !dice.one_in(4));
     const bool revokes_inside = dice.one_in(2);
-    const std::string text = toml(rules, revokes_inside);
+    const std::string text = policy_text(rules, revokes_inside);
     CAPTURE(text);
     const Policy::Load load = Policy::load({{"random.toml", text}});
     check_refusal(load);

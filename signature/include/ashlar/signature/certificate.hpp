@@ -39,6 +39,9 @@ public:
   /// Is it marked for signing code (extended key usage, RFC 5280 4.2.1.12)? Without the extension
   /// it is not.
   [[nodiscard]] bool signs_code() const;
+  /// Can it have issued others, as trust() sees it: is it a CA (basic constraints and key usage,
+  /// RFC 5280 4.2.1.9 and 4.2.1.3; a self-signed one of X.509 version 1 counts)?
+  [[nodiscard]] bool may_issue() const;
   /// In the form of RFC 2253, printable, at most max_name_bytes.
   [[nodiscard]] std::string subject() const;
   [[nodiscard]] std::string issuer() const;
