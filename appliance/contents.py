@@ -46,7 +46,7 @@ def add_program(archive, source, path=None):
 def without_debug_information(program):
     """A program's bytes without what only a debugger needs: nine tenths of a fresh build."""
     with tempfile.NamedTemporaryFile() as stripped:
-        subprocess.run(["strip", "--strip-debug", "-o", stripped.name, program], check=True)
+        subprocess.run(["strip", "-o", stripped.name, program], check=True)
         return Path(stripped.name).read_bytes()
 
 

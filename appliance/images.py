@@ -7,6 +7,7 @@ from pathlib import Path
 from appliance import contents
 from appliance.archive import Archive
 from appliance.kernels import guest_package, kernel
+from appliance.qemu import LEAN_GUEST
 
 HERE = Path(__file__).resolve().parent
 
@@ -72,7 +73,7 @@ command_line = "{command_line}"
 memory_mib = {memory_mib}
 """
 # What a service domain has no use for: tests of algorithms that it does not call, a network.
-SERVICE_COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=1 cryptomgr.notests ipv6.disable=1"
+SERVICE_COMMAND_LINE = f"console=hvc0 quiet loglevel=3 panic=1 {LEAN_GUEST}"
 VTPM_COMMAND_LINE = SERVICE_COMMAND_LINE
 MANAGER_COMMAND_LINE = VTPM_COMMAND_LINE + " tpm_tis.force=1 tpm_tis.interrupts=0"
 SERVICE_MEMORY_MIB = 128
@@ -122,10 +123,16 @@ class Appliance:
     programs: tuple = ()                          # debug: of the host, with their libraries
 
 
+def program_of(build, name, preload=None):
+    """A program of the build directory as images carry it: the one with all libraries inside, unless one is to come
+    between (appliance/meson.build)."""
+    return build / name if preload else build / "appliance" / Path(name).name
+
+
 def write_appliance(target, recipe):
     """Writes the initramfs of domain 0."""
     archive = contents.skeleton()
-    contents.add_program(archive, recipe.build / "builder/init/ashlar-init", "/init")
+    contents.add_program(archive, program_of(recipe.build, "builder/init/ashlar-init", recipe.preload), "/init")
     for name in ("xenstored", "xenconsoled"):
         contents.add_program(archive, contents.XEN_PROGRAMS / name)
     # glibc's pthread_exit and pthread_cancel open it at run time: ldd does not list it.
@@ -142,7 +149,7 @@ def write_appliance(target, recipe):
 
 def _add_builder(archive, recipe):
     for source, path in PROGRAMS.items():
-        contents.add_program(archive, recipe.build / source, path)
+        contents.add_program(archive, program_of(recipe.build, source, recipe.preload), path)
     settings = BUILDER_SETTINGS
     manifest = ""
     if recipe.service_kernel:
@@ -186,9 +193,10 @@ def _add_debug(archive, recipe):
     contents.add_program(archive, contents.XEN_PROGRAMS / "xenconsole")
     for name in DEBUG_PROGRAMS:
         contents.add_program(archive, f"/usr/bin/{name}")
-    for name in ("cli/ashlar", "test/system/client/ashlar-rogue", "test/system/client/ashlar-machine-state"):
-        if (recipe.build / name).exists():
-            contents.add_program(archive, recipe.build / name, f"/usr/bin/{Path(name).name}")
+    for program in (program_of(recipe.build, "cli/ashlar"), recipe.build / "test/system/client/ashlar-rogue",
+                    program_of(recipe.build, "test/system/client/ashlar-machine-state")):
+        if program.exists():
+            contents.add_program(archive, program, f"/usr/bin/{program.name}")
     for program in recipe.programs:
         contents.add_program(archive, program)
     for path, content in recipe.files.items():
@@ -202,7 +210,7 @@ def _add_debug(archive, recipe):
 class Service:
     """The one program of a service domain."""
 
-    program: Path                                 # of the build directory
+    program: Path                                 # of the host
     arguments: tuple = ()
     at_end: str = "power-off"                     # or "restart"
     files: dict = field(default_factory=dict)     # path -> text
@@ -212,11 +220,11 @@ class Service:
 def write_service(target, build, service):
     """Writes the initramfs of a domain with one program and no shell."""
     archive = contents.skeleton()
-    contents.add_program(archive, build / "builder/init/ashlar-service-init", "/init")
+    contents.add_program(archive, program_of(build, "builder/init/ashlar-service-init"), "/init")
     lines = contents.add_modules(archive, kernel("6.1-cloud"), SERVICE_MODULES, MODULE_PARAMETERS)
     archive.file("/etc/ashlar/modules", "\n".join(lines) + "\n")
     path = f"/usr/sbin/{service.program.name}"
-    contents.add_program(archive, build / service.program, path)
+    contents.add_program(archive, service.program, path)
     command = " ".join((path, *service.arguments))
     archive.file("/etc/ashlar/service", f"{command}\n{service.at_end}\n")
     for name, text in service.files.items():
@@ -239,7 +247,7 @@ def write_tpm_manager(target, build, vtpm_images, preload=None):
     image that a vTPM may be built from. `preload`, in tests: a library of the build directory."""
     lines = "".join(f"{kernel_digest} {initrd}\n" for kernel_digest, initrd in vtpm_images)
     return write_service(target, build, Service(
-        Path("tpm/ashlar-tpm-manager"),
+        build / "tpm/ashlar-tpm-manager",  # Debian has tpm2-tss as shared libraries alone
         ("--vtpm-images", "/etc/ashlar/vtpm-images", "--key-store", "store"), "restart",
         {"/etc/ashlar/vtpm-images": lines}, preload))
 
@@ -256,8 +264,8 @@ def write_toolstack(target, build, files, demo=None, extra_programs=None):
     lines = contents.add_modules(archive, kernel("6.1-cloud"), TOOLSTACK_MODULES,
                                  MODULE_PARAMETERS)
     archive.file("/etc/modules", "\n".join(lines) + "\n")
-    programs = {"/usr/bin/ashlar": build / "cli/ashlar",
-                "/usr/sbin/ashlar-vtpm-store": build / "tpm/state/ashlar-vtpm-store"}
+    programs = {"/usr/bin/ashlar": program_of(build, "cli/ashlar"),
+                "/usr/sbin/ashlar-vtpm-store": program_of(build, "tpm/state/ashlar-vtpm-store")}
     programs |= extra_programs or {}
     for path, source in programs.items():
         if source.exists():
@@ -273,7 +281,7 @@ def write_toolstack(target, build, files, demo=None, extra_programs=None):
 
 def write_vtpm(target, build):
     """Writes the initramfs of a vTPM's domain."""
-    return write_service(target, build, Service(Path("tpm/vtpm/ashlar-vtpm")))
+    return write_service(target, build, Service(program_of(build, "tpm/vtpm/ashlar-vtpm")))
 
 
 def _add_vtpm_agent(archive, build):

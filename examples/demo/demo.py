@@ -34,9 +34,9 @@ LIMIT_SECONDS = 600  # of the whole run in QEMU: 60 to 130 are usual, more on a 
 # What toolstack.sh asks for.
 GUESTS = {
     "web": {"type": "pv", "kernel": "web-vmlinuz", "vtpm": "1.2",
-            "cmdline": "console=hvc0 quiet guest_name=web"},
+            "cmdline": f"console=hvc0 quiet {qemu.LEAN_GUEST} guest_name=web"},
     "db": {"type": "pvh", "kernel": "db-vmlinuz", "vtpm": "2.0",
-           "cmdline": "console=hvc0 quiet guest_name=db"},
+           "cmdline": f"console=hvc0 quiet {qemu.LEAN_GUEST} guest_name=db"},
 }
 PROVEN = "db"  # the guest that gives evidence: only a TPM 2.0 does
 MEMORY_MIB = 256

@@ -5,6 +5,7 @@ Serial line 1 is Xen's and domain 0's console and goes to a log file. In debug i
 shell in domain 0, and line 3 is connected, inside domain 0, with the toolstack domain's console.
 """
 
+import re
 import subprocess
 import tempfile
 import time
@@ -15,6 +16,12 @@ from appliance.qemu import (DOM0_MEMORY_MIB, MEMORY_MIB, WITHOUT_TPM_DRIVER, Sof
 from shell import Shell, ShellError
 
 BOOT_SECONDS = 600  # a limit for a loaded machine; 20 to 50 are usual
+
+# What init and the builder say on the console. To wait for these costs the machine nothing, but every command that
+# asks it takes its processor from what is waited for.
+SHELL_STARTED = r"started /bin/busybox"
+TOOLSTACK_BUILT = r"domain (\d+) \(toolstack\) of the boot manifest is built"
+TOOLSTACK_READY = rb"toolstack-ready"  # on its own console
 
 
 class Machine:
@@ -35,6 +42,7 @@ class Machine:
         command += ["-chardev", f"socket,id=line3,path={lines['toolstack']},server=on,wait=off",
                     "-device", "isa-serial,chardev=line3,index=2,iobase=0x3e8,irq=5"]
         self._command = command
+        self._tells = "rdinit=" not in dom0_arguments  # another init has another log
         self._has_toolstack = toolstack
         self._lines = lines
         self._bridged = None
@@ -49,9 +57,11 @@ class Machine:
         self._process = power_on(command, self.log)
         try:
             self._connect()
+            if self._tells:
+                self._await_log(SHELL_STARTED)
             self.dom0.wait_ready(BOOT_SECONDS, self.alive)
             if self._has_toolstack:
-                self.attach_toolstack()
+                self.attach_toolstack(starting=self._tells)
         except (ShellError, OSError) as error:
             self.stop()
             raise ShellError(f"{error}\n{self.log_tail()}") from error
@@ -108,13 +118,16 @@ class Machine:
         tail = "\n".join(written[-lines:])
         return f"--- end of {self.log} ---\n{tail}"
 
-    def attach_toolstack(self, timeout=BOOT_SECONDS):
+    def attach_toolstack(self, timeout=BOOT_SECONDS, starting=False):
         """Connects the third line with the toolstack domain's console, and waits for its shell.
 
-        To be called again after the toolstack domain was started anew.
+        To be called again after the toolstack domain was started anew. `starting`: the machine is booting, and tells on
+        its consoles how far it is.
         """
+        built = self._await_log(TOOLSTACK_BUILT) if starting else None
+        domains = built[1] if built else "$(xenstore-list /local/domain)"
         tty = self.dom0.wait_for(
-            "for d in $(xenstore-list /local/domain); do "
+            f"for d in {domains}; do "
             "[ \"$(xenstore-read /local/domain/$d/name)\" = toolstack ] && "
             "xenstore-read /local/domain/$d/console/tty && exit 0; done; exit 1", timeout).strip()
         if self._bridged:
@@ -123,7 +136,18 @@ class Machine:
             f"stty -F /dev/ttyS2 raw -echo; stty -F {tty} raw -echo\n"
             f"cat {tty} >/dev/ttyS2 2>/dev/null & echo -n $!\n"
             f"cat /dev/ttyS2 >{tty} 2>/dev/null & echo \" $!\"").strip()
+        if starting:
+            self.toolstack.wait_text(TOOLSTACK_READY, timeout, self.alive)
         self.toolstack.wait_ready(timeout, self.alive)
+
+    def _await_log(self, pattern, timeout=BOOT_SECONDS):
+        """Waits until the console log has a line with this; gives the match, or nothing when the time is over."""
+        end = time.monotonic() + timeout
+        while not (found := re.search(pattern, self.log_text())):
+            if not self.alive() or time.monotonic() > end:
+                return None
+            time.sleep(0.1)
+        return found
 
     def _connect(self):
         end = time.monotonic() + 20

@@ -41,9 +41,16 @@ class Shell:
             except ShellError:
                 time.sleep(1)  # the line is full as long as a slow machine has nobody to read it
                 continue
-            if self._read_until(rb"<<up>>", 2) is not None and self._answers():
+            if self._read_until(rb"<<up>>", 5) is not None and self._answers():
                 return
         raise ShellError(f"{self.name}: no shell answered within {timeout} s")
+
+    def wait_text(self, pattern, timeout, alive=lambda: True):
+        """Waits, without a word, until the line shows this; what comes then is a matter of wait_ready()."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end and alive():
+            if self._read_until(pattern, 1) is not None:
+                return
 
     def _answers(self):
         """Whether a command comes back: earlier tries may have queued more of the same, which are then
@@ -81,16 +88,21 @@ class Shell:
         return output
 
     def wait_for(self, command, timeout=30):
-        """Repeats a command until it succeeds; gives its output."""
+        """Repeats a command until it succeeds; gives its output.
+
+        Between two tries passes as much time as one takes: what is waited for needs the machine's processor, too.
+        """
         end = time.monotonic() + timeout
         while True:
+            started = time.monotonic()
             status, output = self.run(command, timeout)
+            took = time.monotonic() - started
             if status == 0:
                 return output
             if time.monotonic() > end:
                 raise ShellError(f"{self.name}: {command!r} did not succeed within {timeout} s: "
                                  f"{output}")
-            time.sleep(0.2)
+            time.sleep(max(0.2, took))
 
     def _send(self, text):
         try:

@@ -4,6 +4,8 @@
 import json
 import time
 
+import guests
+
 SETTLE_SECONDS = 20
 
 
@@ -11,7 +13,7 @@ def create_command(name, type="pv", kernel="pv", paused=True):
     """The command for a small guest of the toolstack domain; errors come as JSON."""
     return (f"ashlar --timeout 60 create --name {name} --type {type} --kernel /images/{kernel} "
             f"--initrd /images/guest --memory 128 --vcpus 1 --json {'--paused ' * paused}"
-            f"--cmdline 'console=hvc0 quiet guest_name={name}'")
+            f"--cmdline '{guests.command_line(name)}'")
 
 
 def create(machine, name, **options):

@@ -3,9 +3,16 @@
 
 import json
 
+import guests
+
 CREATE = ("ashlar create --name {name} --type {type} --kernel /images/{type} "
           "--initrd /images/guest --memory 256 --vcpus 1 --json "
-          "--cmdline 'console=hvc0 quiet guest_name={name}'")
+          "--cmdline '{command_line}'")
+
+
+def create(name):
+    """The command for a PV guest."""
+    return CREATE.format(name=name, type="pv", command_line=guests.command_line(name))
 
 
 def test_toolstack_is_known(machine):
@@ -19,8 +26,8 @@ def test_toolstack_is_known(machine):
 
 def test_guest_lives_and_dies(machine):
     """A PV guest is built, boots to user space, is seen by xl, and is gone when destroyed."""
-    machine.toolstack.check(CREATE.format(name="one", type="pv"), 120)
-    machine.toolstack.wait_for("ashlar console one --tail 4000 | grep 'guest-ready one'", 120)
+    machine.toolstack.check(create("one"), 120)
+    guests.await_ready(machine, "one")
     assert "one " in machine.dom0.check("xl list")
     machine.toolstack.check("ashlar destroy one", 60)
     assert json.loads(machine.toolstack.check("ashlar list --json", 60)) == []
@@ -28,14 +35,14 @@ def test_guest_lives_and_dies(machine):
 
 def test_denied_name(machine):
     """A deny rule's refusal has exit status 3 and names the rule."""
-    status, output = machine.toolstack.run(CREATE.format(name="forbidden-1", type="pv"), 120)
+    status, output = machine.toolstack.run(create("forbidden-1"), 120)
     assert status == 3, (status, output)
     assert json.loads(output)["error"]["rule"] == "no guest is called forbidden", output
 
 
 def test_builder_restart(machine):
     """A killed builder is started again, and a guest built before goes on under it."""
-    machine.toolstack.check(CREATE.format(name="stays", type="pv"), 120)
+    machine.toolstack.check(create("stays"), 120)
     old = machine.dom0.check("pidof ashlar-builder").split()[0]
     machine.dom0.check(f"kill -KILL {old}")
     machine.dom0.wait_for(f"pidof ashlar-builder | grep -v '^{old}$'", 60)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import steps
 
-BOOT = {"preload": "test/system/fault/ashlar-fault.so", "kernels": ("pv",)}
+# The machine of test_restart, too.
+BOOT = {"preload": "test/system/fault/ashlar-fault.so",
+        "kernels": ("pv", "payload-elf", "payload-xz")}
 
 POINTS = (Path(__file__).resolve().parent / "fault" / "points.txt").read_text().split()
 PVH_ONLY = {"xc_hvm_param_set", "xc_set_paging_mempool_size", "xc_domain_set_memory_map"}

@@ -42,9 +42,9 @@ def test_guests_that_end(machine):
 def test_preserved_crash(machine):
     """A crashed guest with on_crash=preserve stays, with its record, until it is destroyed."""
     guests.create(machine, "crash", words="guest_exit=crash", options="--on-crash preserve")
+    guests.await_console(machine, "crash", "sysrq triggered crash")
     machine.toolstack.wait_for("ashlar info crash | grep '^state: crashed'", guests.BOOT_SECONDS)
     assert xl_state(machine, "crash")[4] == "c"
-    guests.await_console(machine, "crash", "sysrq triggered crash")
     assert guests.ask(machine, "measurement crash")["name"] == "crash"
     guests.destroy(machine, "crash")
 

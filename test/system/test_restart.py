@@ -3,6 +3,7 @@
 
 import json
 
+import guests
 import steps
 
 BOOT = {"preload": "test/system/fault/ashlar-fault.so",
@@ -39,7 +40,7 @@ def restarts_over(machine, signal):
     steps.create(machine, "stays", paused=False)
     before = steps.record(machine, "stays")
     note_serial(machine, "stays")
-    machine.toolstack.wait_for("ashlar console stays --tail 4000 | grep 'guest-ready stays'", 120)
+    guests.await_ready(machine, "stays")
     old = steps.builder(machine)
     machine.dom0.check(f"kill -{signal} {old}")
     steps.await_successor(machine, old)
@@ -129,7 +130,7 @@ def test_xenconsoled_killed(machine):
     """A guest's console works again after xenconsoled was killed."""
     steps.create(machine, "talks", paused=False)
     note_serial(machine, "talks")
-    machine.toolstack.wait_for("ashlar console talks --tail 4000 | grep 'guest-ready talks'", 120)
+    guests.await_ready(machine, "talks")
     domid = machine.toolstack.check("ashlar domid talks", 60).strip()
     tty_node = f"/local/domain/{domid}/console/tty"
     old = machine.dom0.check(f"xenstore-write {tty_node} ''; pidof xenconsoled").strip()

@@ -5,7 +5,8 @@ import re
 
 import guests
 
-BOOT = {"tpm": True, "memory_mib": 4096}
+# The machine of test_vtpm_tools, too.
+BOOT = {"tpm": True, "kernels": ("pv", "tpm-tools")}
 
 DIRECTORY = "/var/lib/ashlar/vtpm-state"
 STORE = f"{DIRECTORY}/guests/toolstack"
