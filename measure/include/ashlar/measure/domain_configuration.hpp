@@ -57,8 +57,8 @@ struct DomainConfiguration {
 
 /// Checks what every domain must keep, before it is measured: length and characters of the name and
 /// the XSM label, at least one vCPU, some memory, a ceiling not below it, and the devices. The
-/// requester controls all of it; the builder's own limits come on top. Errors: invalid, limit, naming the
-/// setting, its value and the limit.
+/// requester controls all of it; the builder's own limits come on top. Errors: invalid, limit,
+/// naming the setting, its value and the limit.
 [[nodiscard]] Status validate(const DomainConfiguration& configuration);
 
 /// The canonical text of a configuration: what the configuration event's digest covers.
@@ -66,9 +66,10 @@ struct DomainConfiguration {
 /// One "key=value" line for each setting, in the fixed order documented in docs/measurements.md,
 /// each ended by a single newline; the first line is "ashlar-domain-configuration=2". The line
 /// "xsm_label=…" is there only if there is a label; behind it comes a line "disk=…" for each disk
-/// and a line "nic=…" for each network interface (devices.hpp), in their order. Pure ASCII, decimal numbers without leading zeros: a person can write it with a text editor and run
-/// sha256sum on it. The text of a configuration that validate() refuses is not canonical (its name
-/// could hold a newline).
+/// and a line "nic=…" for each network interface (devices.hpp), in their order. Pure ASCII, decimal
+/// numbers without leading zeros: a person can write it with a text editor and run sha256sum on it.
+/// The text of a configuration that validate() refuses is not canonical (its name could hold a
+/// newline).
 [[nodiscard]] std::string canonical_text(const DomainConfiguration& configuration);
 
 } // namespace ashlar::measure
