@@ -12,6 +12,9 @@ from appliance.archive import Archive
 BUSYBOX = Path("/bin/busybox")
 XEN_PROGRAMS = Path("/usr/lib/xen-4.17/bin")
 
+# `ashlar` opens it with dlopen when it reads a guest's file.
+XL_CONFIG_READER = Path("/usr/lib/x86_64-linux-gnu/libxlutil.so.4.17")
+
 # glibc opens it with dlopen for thread cancellation, which xl uses: ldd does not show it.
 UNWINDER = Path("/lib/x86_64-linux-gnu/libgcc_s.so.1")
 

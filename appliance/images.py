@@ -182,6 +182,7 @@ def _add_debug(archive, recipe):
     for name in ("cli/ashlar", "test/system/client/ashlar-rogue", "test/system/client/ashlar-machine-state"):
         if (recipe.build / name).exists():
             contents.add_program(archive, recipe.build / name, f"/usr/bin/{Path(name).name}")
+    contents.add_library(archive, contents.XL_CONFIG_READER)
     for program in recipe.programs:
         contents.add_program(archive, program)
     for path, content in recipe.files.items():
@@ -255,7 +256,8 @@ def write_toolstack(target, build, files, demo=None, extra_programs=None):
     for path, source in programs.items():
         if source.exists():
             contents.add_program(archive, source, path)
-    contents.add_library(archive, contents.UNWINDER)
+    for library in (contents.UNWINDER, contents.XL_CONFIG_READER):
+        contents.add_library(archive, library)
     for path, content in files.items():
         archive.file(path, content)
     if demo:

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "ashlar/cli/guest_file.hpp"
 
-extern "C" {
-#include <libxlutil.h>
-}
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,6 +13,7 @@ extern "C" {
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/memory_file.hpp"
 #include "ashlar/cli/statements.hpp"
+#include "xl_config_library.hpp"
 
 namespace ashlar::cli {
 
@@ -51,10 +49,6 @@ constexpr std::array<std::string_view, 9> hardware = {
 constexpr std::array<std::string_view, 11> devices = {
     "disk", "vif", "vfb", "vkb", "vdispl", "vsnd", "p9", "pvcalls", "channel", "usbctrl", "virtio"};
 
-struct DestroyConfig {
-  void operator()(XLU_Config* config) const { xlu_cfg_destroy(config); }
-};
-
 // Where libxlutil writes its complaints.
 class Complaints {
 public:
@@ -81,8 +75,9 @@ private:
 
 class GuestFile {
 public:
-  GuestFile(std::string path, XLU_Config* config, std::vector<Statement> statements)
-      : path_(std::move(path)), config_(config), statements_(std::move(statements)) {}
+  GuestFile(std::string path, const XlConfigLibrary& xl, XLU_Config* config,
+            std::vector<Statement> statements)
+      : path_(std::move(path)), xl_(xl), config_(config), statements_(std::move(statements)) {}
 
   [[nodiscard]] Result<Guest> read() {
     for (const Statement& statement : statements_)
@@ -125,10 +120,10 @@ private:
 
   [[nodiscard]] bool empty_value(const char* key) const {
     const char* text = nullptr;
-    if (xlu_cfg_get_string(config_, key, &text, 1) == 0)
+    if (xl_.get_string(config_, key, &text, 1) == 0)
       return *text == '\0';
     int entries = 0;
-    return xlu_cfg_get_list(config_, key, nullptr, &entries, 1) == 0 && entries == 0;
+    return xl_.get_list(config_, key, nullptr, &entries, 1) == 0 && entries == 0;
   }
 
   [[nodiscard]] Status check_honoured(const Statement& statement) const {
@@ -154,7 +149,7 @@ private:
 
   [[nodiscard]] Result<std::optional<std::string>> string(const char* key) const {
     const char* text = nullptr;
-    const int error = xlu_cfg_get_string(config_, key, &text, 1);
+    const int error = xl_.get_string(config_, key, &text, 1);
     if (error == ESRCH)
       return std::nullopt;
     if (error != 0)
@@ -164,7 +159,7 @@ private:
 
   [[nodiscard]] Result<std::optional<std::uint64_t>> number(const char* key) const {
     long value = 0;
-    const int error = xlu_cfg_get_bounded_long(config_, key, 1, max_count, &value, 1);
+    const int error = xl_.get_bounded_long(config_, key, 1, max_count, &value, 1);
     if (error == ESRCH)
       return std::nullopt;
     if (error != 0)
@@ -213,6 +208,7 @@ private:
   }
 
   std::string path_;
+  XlConfigLibrary xl_;
   XLU_Config* config_;
   std::vector<Statement> statements_;
 };
@@ -224,15 +220,16 @@ Result<Guest> read_guest_file(const std::string& path) {
   Complaints complaints;
   if (!complaints.stream())
     return errno_failure("reading " + path);
-  const std::unique_ptr<XLU_Config, DestroyConfig> config(
-      xlu_cfg_init(complaints.stream(), path.c_str()));
+  const XlConfigLibrary xl = TRY(XlConfigLibrary::load());
+  const std::unique_ptr<XLU_Config, decltype(xl.destroy)> config(
+      xl.init(complaints.stream(), path.c_str()), xl.destroy);
   if (!config)
     return failure(ErrorCode::io, "reading " + path, "there is no memory for it");
   // The bytes just read, not the file again: both readers see the same.
-  if (xlu_cfg_readdata(config.get(), text.data(), static_cast<int>(text.size())) != 0)
+  if (xl.readdata(config.get(), text.data(), static_cast<int>(text.size())) != 0)
     return failure(ErrorCode::invalid, "reading " + path,
                    printable(complaints.first_line()) + "; see xl.cfg(5)");
-  return GuestFile(path, config.get(), statements_of(text)).read();
+  return GuestFile(path, xl, config.get(), statements_of(text)).read();
 }
 
 } // namespace ashlar::cli
