@@ -43,6 +43,9 @@ libexec_directory = "/usr/libexec/ashlar"
 # What it would do without being told, said here so that it stays so: permissions hold, also for watches, and a
 # guest's nodes, watches and requests are counted. And it is to write little: its logs are in the machine's memory.
 XENSTORED_SETTINGS = """\
+xenstored-kva = /proc/xen/xsd_kva
+xenstored-port = /proc/xen/xsd_port
+pid-file = /run/xenstored.pid
 persistent = false
 perms-activate = true
 perms-watch-activate = true
