@@ -48,6 +48,31 @@ console_log_directory = "/var/log/xen/console"
 libexec_directory = "/usr/libexec/ashlar"
 """
 
+# What it would do without being told, said here so that it stays so: permissions hold, also for watches, and a
+# guest's nodes, watches and requests are counted. And it is to write little: its logs are in the machine's memory.
+XENSTORED_SETTINGS = """\
+xenstored-kva = /proc/xen/xsd_kva
+xenstored-port = /proc/xen/xsd_port
+pid-file = /run/xenstored.pid
+persistent = false
+perms-activate = true
+perms-watch-activate = true
+quota-activate = true
+quota-maxentity = 1000
+quota-maxsize = 2048
+quota-maxwatch = 100
+quota-transaction = 10
+quota-maxrequests = 1024
+quota-path-max = 1024
+quota-maxoutstanding = 1024
+quota-maxwatchevents = 1024
+access-log-nb-files = 0
+xenstored-log-level = error
+xenstored-log-nb-files = 1
+xenstored-log-nb-lines = 1000
+xenstored-log-nb-chars = 200
+"""
+
 SERVICE_KERNEL = "/boot/ashlar/service-vmlinuz"
 # The TIS registers of the machine's TPM: 5 pages, a locality each (TCG PC Client Platform TPM Profile).
 MANAGER_MANIFEST = """\
@@ -133,8 +158,9 @@ def write_appliance(target, recipe):
     """Writes the initramfs of domain 0."""
     archive = contents.skeleton()
     contents.add_program(archive, program_of(recipe.build, "builder/init/ashlar-init", recipe.preload), "/init")
-    for name in ("xenstored", "xenconsoled"):
+    for name in ("oxenstored", "xenconsoled"):
         contents.add_program(archive, contents.XEN_PROGRAMS / name)
+    archive.file("/etc/xen/oxenstored.conf", XENSTORED_SETTINGS)
     # glibc's pthread_exit and pthread_cancel open it at run time: ldd does not list it.
     contents.add_library(archive, contents.UNWINDER)
     archive.directory("/var/log/xen/console")

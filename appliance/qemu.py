@@ -24,6 +24,7 @@ LEAN_GUEST = f"ipv6.disable=1 {LEAN_KERNEL} clearcpuid=tsc lpj=4000000"
 # With rodata=off, the kernel does not walk all its page tables to look for writable code: a tenth of its boot.
 DOM0_ARGUMENTS = f"console=hvc0 quiet loglevel=3 {LEAN_KERNEL} rodata=off"
 MEMORY_MIB = 3072
+MACHINE_SECONDS = 1800  # a machine is ended after so long, whatever it does
 # With more CPUs, QEMU 7.2 mixes up the states of PVH guests (docs/decisions/0009-the-emulated-machine.md).
 CPUS = 1
 # The hypervisor needs the first two for PVH guests. With the others Linux has random numbers from its first
@@ -130,7 +131,7 @@ class SoftwareTpm:
                 "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0"]
 
 
-def qemu_command(xen, initrd, memory_mib=MEMORY_MIB, dom0_arguments="", limit_seconds=1800,
+def qemu_command(xen, initrd, memory_mib=MEMORY_MIB, dom0_arguments="", limit_seconds=MACHINE_SECONDS,
                  dom0_memory_mib=DOM0_MEMORY_MIB, counted=False):
     """QEMU's command line for a boot, for power_on(); `initrd` is the appliance's.
 

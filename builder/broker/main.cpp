@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // ashlar-builder: wiring only. The engine is in broker.hpp.
+#include <sched.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -50,6 +51,14 @@ Result<UniqueFd> open_signals() {
   return fd;
 }
 
+/// Its sockets are files, and its children's too: none of them has a use for a network. Left here
+/// once, since it takes a millisecond, and the children inherit it.
+Status leave_network() {
+  if (unshare(CLONE_NEWNET) != 0)
+    return errno_failure("leaving the network", "ashlar-builder has to be started by root");
+  return {};
+}
+
 void handle_signals(int fd, EventLoop& loop, broker::Broker& broker) {
   signalfd_siginfo info{};
   while (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
@@ -61,6 +70,7 @@ void handle_signals(int fd, EventLoop& loop, broker::Broker& broker) {
 }
 
 Result<int> run(const Options& options) {
+  TRY(leave_network());
   broker::FdStore fd_store = broker::FdStore::from_environment();
   const broker::Settings settings = TRY(broker::read_settings(options.config));
   std::vector<broker::BootDomain> boot_domains;

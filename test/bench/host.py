@@ -8,6 +8,7 @@ does. docs/performance.md says what each line means.
 import random
 import re
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ OUT = ROOT / "out" / "bench"
 MACHINE_MIB = 8192
 DOM0_MIB = 3072
 COMPRESSIONS = ("lz4", "zstd", "xz", "elf")
+SAMPLE = ("lz4", "elf")
+SAMPLE_SECONDS = 300  # begins no other kernel after so long
 TYPES = ("pv", "pvh")
 GUEST_MIB = 512
 REPEATED = 2          # repeated builds; the fastest counts, as it does for the peer
@@ -30,6 +33,7 @@ LARGE_MIB = 128       # of the initrd whose memory and bandwidth are measured
 SMALL_GUEST_MIB = 16
 MANY = 200
 COMMAND_SECONDS = 900  # a bound, for a loaded host
+LIMIT_SECONDS = 4 * 3600  # the same for a whole machine
 # Xen scrubs the memory of a destroyed guest when it is idle: else whoever builds next pays for it.
 SETTLE = "sleep 2"
 GROUPS = "/sys/fs/cgroup"
@@ -83,77 +87,99 @@ class Guest:
     memory_mib: int = GUEST_MIB
 
 
-def run(build, short):
-    """The rows, as ./dev bench prints them: (name, unit, ashlar, peer, what the peer is)."""
-    OUT.mkdir(parents=True, exist_ok=True)
-    kernels = repack.all_payloads(kernel("6.1-cloud").image, OUT)
-    with boot(build, {name: kernels[name] for name in COMPRESSIONS}) as machine:
+def run(build, extent):
+    """Gives the rows one by one as they are measured: (name, unit, ashlar, peer, what the peer is).
+
+    `extent` is "full", "short" (no other sizes, no builder that inspects late) or "sample" (a few lines).
+    """
+    if extent == "sample":
+        with boot(build, SAMPLE, toolstack=False) as machine:
+            yield from Bench(machine, toolstack=False).sample()
+        return
+    with boot(build, COMPRESSIONS) as machine:
         bench = Bench(machine)
-        rows = bench.builds()
-        rows += bench.large_initrd()
-        if not short:
-            rows += bench.sizes()
-        rows += bench.many_guests(MANY)
-    return rows if short else rows + run_unprepared(build)
+        yield from bench.builds()
+        yield from bench.large_initrd()
+        if extent == "full":
+            yield from bench.sizes()
+        yield from bench.many_guests(MANY)
+    if extent == "full":
+        yield from run_unprepared(build)
 
 
 def run_unprepared(build):
     """The rows of a builder that inspects kernels when they are built, on a machine of its own."""
+    with boot(build, COMPRESSIONS, toolstack=False) as machine:
+        yield from Bench(machine, toolstack=False).unprepared()
+
+
+def run_scale(build):
+    """The rows of many guests alone."""
+    with boot(build, (), toolstack=False) as machine:
+        yield from Bench(machine, toolstack=False).many_guests(MANY)
+
+
+def boot(build, names, toolstack=True):
+    """A machine with the builder, its peer, and these kernels in domain 0; without a toolstack domain, which uploads
+    start from, it is up sooner."""
     OUT.mkdir(parents=True, exist_ok=True)
-    kernels = repack.all_payloads(kernel("6.1-cloud").image, OUT)
-    with boot(build, {name: kernels[name] for name in COMPRESSIONS}) as machine:
-        return Bench(machine).unprepared()
-
-
-def boot(build, kernels):
-    """A machine with the builder, its peer, and all images in domain 0; uploads start in the toolstack domain."""
+    made = repack.all_payloads(kernel("6.1-cloud").image, OUT)
     stopwatch = build / "test" / "bench" / "host" / "ashlar-stopwatch"
-    sent = {f"/bench/{name}": content for name, content in kernels.items()}
+    sent = {f"/bench/{name}": made[name] for name in names}
     sent["/bench/initrd-1"] = random.Random(1).randbytes(1 << 20)
-    toolstack = images.write_toolstack(OUT / "toolstack", build, sent,
-                                       extra_programs={"/usr/bin/ashlar-stopwatch": stopwatch})
-    files = sent | {"/bench/small": small_kernel()}
-    files["/usr/bin/ashlar-stopwatch"] = images.contents.without_debug_information(stopwatch)
-    initrd = images.write_appliance(OUT / "appliance", images.Appliance(
-        build=build, debug=True, toolstack_kernel=kernels["lz4"], toolstack_initrd=toolstack,
-        policies={"bench.toml": POLICY}, files=files))
-    return Machine(initrd, OUT / "console.log", MACHINE_MIB, dom0_memory_mib=DOM0_MIB, counted=True)
+    appliance = images.Appliance(build=build, debug=True, policies={"bench.toml": POLICY}, files=sent | {
+        "/bench/small": small_kernel(),
+        "/usr/bin/ashlar-stopwatch": images.contents.without_debug_information(stopwatch)})
+    if toolstack:
+        appliance.toolstack_kernel = made["lz4"]
+        appliance.toolstack_initrd = images.write_toolstack(
+            OUT / "toolstack", build, sent, extra_programs={"/usr/bin/ashlar-stopwatch": stopwatch})
+    initrd = images.write_appliance(OUT / "appliance", appliance)
+    return Machine(initrd, OUT / "console.log", MACHINE_MIB, toolstack=toolstack, dom0_memory_mib=DOM0_MIB,
+                   counted=True, limit_seconds=LIMIT_SECONDS)
 
 
 class Bench:
     """The measurements on one machine."""
 
-    def __init__(self, machine):
+    def __init__(self, machine, toolstack=True):
         self._dom0 = machine.dom0
         self._toolstack = machine.toolstack
         self._variants = 0
+        self._dom0.wait_for("ashlar list", COMMAND_SECONDS)
         self._dom0.check(f"mount -t cgroup2 none {GROUPS} && "
                          f"echo '+memory +cpu' >{GROUPS}/cgroup.subtree_control && "
                          f"mkdir {GROUPS}/ashlar {GROUPS}/xl")
         self._watch_builder()
-        for shell in (self._dom0, self._toolstack):
+        for shell in (self._dom0, self._toolstack) if toolstack else (self._dom0,):
             shell.check(f"mkdir {COPIES} && mount -t tmpfs none {COPIES}")
         # What xen-init-dom0 writes, and xl looks for.
         self._dom0.check("xenstore-write /local/pool/0/name Pool-0")
-        # Made here: in the appliance's image they would slow its start.
-        for mib in INITRD_MIB[1:]:
-            self._dom0.check(f"dd if=/dev/urandom of=/bench/initrd-{mib} bs=1M count={mib}", COMMAND_SECONDS)
+        self._made = {"initrd-1"}
+
+    def sample(self):
+        """First and repeated builds of a few kernels, as many as there is time for."""
+        end = time.monotonic() + SAMPLE_SECONDS
+        for name in SAMPLE:
+            if time.monotonic() > end:
+                print(f"left out, this machine being slow: {name}", file=sys.stderr)
+                return
+            yield from self._prepared(Guest("pv", name))
 
     def builds(self):
         """first_build, repeated_build and uploaded_build, for each type and compression."""
-        rows = []
         for guest in (Guest(type_, name) for type_ in TYPES for name in COMPRESSIONS):
-            say(f"building {guest.type} guests from {guest.kernel}")
-            peer = min(self._xl(guest) for _ in range(REPEATED))
-            first, repeated = self._ashlar(guest)
-            uploaded = self._uploaded(guest)
-            for line, seconds in (("first_build", first), ("repeated_build", repeated),
-                                  ("uploaded_build", uploaded)):
-                rows.append((f"{line}/{guest.type}/{guest.kernel}", "s", seconds, peer,
-                             "xl create -p"))
-            say(f"  xl {peer:.2f} s; first {first:.2f}, repeated {repeated:.2f}, "
-                f"uploaded {uploaded:.2f} s")
-        return rows
+            rows = list(self._prepared(guest))
+            yield from rows
+            peer = rows[0][3]
+            yield f"uploaded_build/{guest.type}/{guest.kernel}", "s", self._uploaded(guest), peer, "xl create -p"
+
+    def _prepared(self, guest):
+        """first_build and repeated_build."""
+        peer = min(self._xl(guest) for _ in range(REPEATED))
+        first, repeated = self._ashlar(guest)
+        for line, seconds in (("first_build", first), ("repeated_build", repeated)):
+            yield f"{line}/{guest.type}/{guest.kernel}", "s", seconds, peer, "xl create -p"
 
     def unprepared(self):
         """The first build by a builder that inspects a kernel only then."""
@@ -161,30 +187,25 @@ class Bench:
         self._dom0.check(f"sed -i '1i inspect_ahead = false' /etc/ashlar/builder.toml && kill {old}")
         self._dom0.wait_for(f"pidof ashlar-builder | grep -v '^{old}$' && ashlar list", COMMAND_SECONDS)
         self._watch_builder()
-        rows = []
         for name in COMPRESSIONS:
-            say(f"building a pv guest from {name}, inspected by its build")
             guest = Guest("pv", name)
-            rows.append((f"unprepared_build/pv/{name}", "s", self._ashlar(guest)[0], self._xl(guest), "xl create -p"))
-        return rows
+            yield f"unprepared_build/pv/{name}", "s", self._ashlar(guest)[0], self._xl(guest), "xl create -p"
 
     def sizes(self):
         """The first build with larger initrds and with less and more memory."""
         guests = [Guest(type_, "lz4", initrd=f"initrd-{mib}") for type_ in TYPES
                   for mib in INITRD_MIB[1:]]
         guests += [Guest(type_, "lz4", memory_mib=mib) for type_ in TYPES for mib in MEMORY_MIB]
-        rows = []
         for guest in guests:
-            say(f"building a {guest.type} guest of {guest.memory_mib} MiB with {guest.initrd}")
+            self._make_initrd(guest.initrd)
             name = f"first_build/{guest.type}/lz4/{guest.initrd}/{guest.memory_mib}_mib"
             peer = self._xl(guest)
-            rows.append((name, "s", self._ashlar(guest)[0], peer, "xl create -p"))
-        return rows
+            yield name, "s", self._ashlar(guest)[0], peer, "xl create -p"
 
     def large_initrd(self):
         """Memory beyond the images while a guest with a large initrd is uploaded and built, and the upload's rate."""
-        say(f"building a guest with an initrd of {LARGE_MIB} MiB")
         guest = Guest("pv", "lz4", initrd=f"initrd-{LARGE_MIB}")
+        self._make_initrd(guest.initrd)
         self._dom0.check(f"echo 1 >{GROUPS}/ashlar/memory.reclaim; true")
         group = self._new_group("xl-large")
         self._xl(guest, group)
@@ -193,17 +214,16 @@ class Bench:
         self._ashlar(guest)
         peak = self._number(f"cat {GROUPS}/ashlar/memory.peak")
         extra = peak - max(held, self._held_bytes())
-        rows = [("extra_memory", "MiB", extra / 2**20, peer / 2**20, "xl create -p, in all")]
+        yield "extra_memory", "MiB", extra / 2**20, peer / 2**20, "xl create -p, in all"
         self._toolstack.check(f"dd if=/dev/urandom of={COPIES}/large bs=1M count=64", COMMAND_SECONDS)
         sent = self._stopwatch(self._toolstack, f"ashlar-stopwatch - ashlar upload {COPIES}/large")
         copied = self._stopwatch(self._toolstack, "ashlar-stopwatch --memcpy 64")
         self._toolstack.check(f"rm {COPIES}/large")
         size = 64 * 2**20 / 1e6
-        return rows + [("upload_bandwidth", "MB/s", size / sent, size / copied, "memcpy, same domain")]
+        yield "upload_bandwidth", "MB/s", size / sent, size / copied, "memcpy, same domain"
 
     def many_guests(self, count):
         """The cost of the last of many paused guests, against the first."""
-        say(f"building {count} small guests")
         self._dom0.check("ashlar upload /bench/small", COMMAND_SECONDS)
         digest = self._dom0.check("sha256sum </bench/small").split()[0]
         seconds = [self._stopwatch(self._dom0, f"ashlar-stopwatch {GROUPS}/ashlar ashlar create --name many-{n} "
@@ -212,7 +232,16 @@ class Bench:
         # The first pays for the inspection: the second is what the others are like.
         few = min(seconds[1:4])
         many = min(seconds[-3:])
-        return [(f"scale_{count}", "s", many, few, "the first ones")]
+        yield f"scale_{count}", "s", many, few, "the first ones"
+
+    def _make_initrd(self, name):
+        """Made here: in the appliance's image it would slow the machine's start. Nobody looks into it."""
+        if name in self._made:
+            return
+        self._made.add(name)
+        bytes_ = int(name.removeprefix("initrd-")) << 20
+        self._dom0.check(f"while cat /bench/elf; do :; done 2>/dev/null | head -c {bytes_} >/bench/{name}",
+                         COMMAND_SECONDS)
 
     def _watch_builder(self):
         self._dom0.check(f"echo $(pidof ashlar-builder) >{GROUPS}/ashlar/cgroup.procs")
@@ -279,12 +308,8 @@ class Bench:
         return int(found.group(1)) / 1e9
 
 
-def say(text):
-    """Progress, for whoever waits."""
-    print(f"  {text}", file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
     BUILD = Path(sys.argv[1]).resolve()
-    for row in run_unprepared(BUILD) if "--unprepared" in sys.argv else run(BUILD, short="--short" in sys.argv):
-        print(*row)
+    PARTS = {"--unprepared": run_unprepared, "--scale": run_scale}
+    for row in PARTS[sys.argv[2]](BUILD) if len(sys.argv) > 2 else run(BUILD, "full"):
+        print(*row, flush=True)

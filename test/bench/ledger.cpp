@@ -56,7 +56,8 @@ void ledger_query(benchmark::State& state) {
 }
 
 BENCHMARK(ledger_query)->Arg(100)->Name("ledger_100/ashlar");
-BENCHMARK(ledger_query)->Arg(10'000)->Name("ledger_10000/ashlar");
+// One less: a full ledger would take no other.
+BENCHMARK(ledger_query)->Arg(10'000 - 1)->Name("ledger_10000/ashlar");
 BENCHMARK(ledger_query)->Arg(100)->Name("ledger_10000/peer");
 
 } // namespace

@@ -24,6 +24,7 @@ OUT = ROOT / "out" / "bench"
 PLOT = ROOT / "docs" / "performance.svg"
 SECONDS_EACH = "0.2"
 REPETITIONS = 3  # in mixed order; the best counts: what disturbs a run only ever makes it longer
+SAMPLE_SECONDS_EACH, SAMPLE_REPETITIONS = "0.05", 1
 BUSY_LOAD = 1.5
 
 # Line -> (unit, what it is compared with). The lines of a prefix share it.
@@ -38,33 +39,57 @@ LINES = {
     "data_round_trip": ("us", "the same bytes by read and write"),
     "journal_append": ("us", None),
 }
+ROW = "{:<34} {:>6} {:>10} {:>10} {:>7}  {}"
 SECONDS_PER = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}
 
 
 def main():
-    """Measures, prints the table, writes the JSON."""
+    """Measures, prints each line as it is known, writes the JSON."""
+    arguments = parse_arguments()
+    if os.getloadavg()[0] > BUSY_LOAD:
+        print(f"the machine was busy in the last minute (load {os.getloadavg()[0]:.1f}, perhaps the build "
+              "itself): trust the ratios, not the times", file=sys.stderr)
+    print_head()
+    lines = []
+    for line in measured(arguments):
+        print_line(line)
+        lines.append(line)
+        if arguments.json:  # also of a run that does not come to its end
+            write_json(arguments.json, lines)
+    print("\nratio = ashlar / peer. Lower is better; in lines in MB/s, higher is.")
+    if not arguments.only and arguments.extent != "sample":
+        PLOT.write_text(plot.svg(lines))
+
+
+def parse_arguments():
+    """The command line."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
     parser.add_argument("--build", required=True, type=Path, help="Meson's build folder")
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help='write [{"name","unit","ashlar","peer","ratio"}, …] as well')
-    parser.add_argument("--short", action="store_true", help="on Xen, leave out other sizes of guests and images")
+    extents = parser.add_mutually_exclusive_group()
+    extents.add_argument("--short", dest="extent", action="store_const", const="short", default="full",
+                         help="on Xen, leave out other sizes of guests and images")
+    extents.add_argument("--sample", dest="extent", action="store_const", const="sample",
+                         help="only show that all of it works: short measurements, few builds, no picture")
     parser.add_argument("--only", choices=("native", "xen"), help="one half")
-    arguments = parser.parse_args()
-    if os.getloadavg()[0] > BUSY_LOAD:
-        print(f"the machine was busy in the last minute (load {os.getloadavg()[0]:.1f}, perhaps the build "
-              "itself): trust the ratios, not the times", file=sys.stderr)
-    lines = []
+    return parser.parse_args()
+
+
+def measured(arguments):
+    """Gives the lines one by one."""
     if arguments.only != "xen":
-        lines += collect(measure(arguments.build / "test" / "bench" / "ashlar-bench", kernels()))
+        program = arguments.build / "test" / "bench" / "ashlar-bench"
+        yield from collect(measure(program, kernels(), arguments.extent == "sample"))
     if arguments.only != "native":
-        lines += on_xen(arguments.build.resolve(), arguments.short)
-    print_table(lines)
-    if not arguments.only:
-        PLOT.write_text(plot.svg(lines))
-    if arguments.json:
-        rows = [{key: line[key] for key in ("name", "unit", "ashlar", "peer", "ratio")}
-                for line in lines]
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+        yield from on_xen(arguments.build.resolve(), arguments.extent)
+
+
+def write_json(path, lines):
+    """The lines for other programs."""
+    keys = ("name", "unit", "ashlar", "peer", "ratio")
+    rows = [{key: line[key] for key in keys} for line in lines]
+    path.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def kernels():
@@ -78,11 +103,12 @@ def kernels():
     return [f"{name}={path}" for name, path in repack.all_payloads(source, OUT).items()]
 
 
-def measure(program, images):
+def measure(program, images, sample):
     """The benchmarks as Google Benchmark reports them; any that failed ends the run."""
     report = OUT / "report.json"
-    ran = subprocess.run([program, f"--benchmark_min_time={SECONDS_EACH}",
-                          f"--benchmark_repetitions={REPETITIONS}",
+    seconds, repetitions = (SAMPLE_SECONDS_EACH, SAMPLE_REPETITIONS) if sample else (SECONDS_EACH, REPETITIONS)
+    ran = subprocess.run([program, f"--benchmark_min_time={seconds}",
+                          f"--benchmark_repetitions={repetitions}",
                           "--benchmark_enable_random_interleaving=true", f"--benchmark_out={report}",
                           "--benchmark_out_format=json", *images],
                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
@@ -122,13 +148,13 @@ def line_of(name, sides):
             "against": against if peers else None}
 
 
-def on_xen(build, short):
-    """The lines of the builds on a machine in QEMU."""
+def on_xen(build, extent):
+    """Gives the lines of the builds on a machine in QEMU."""
     if reason := qemu.available():
         raise SystemExit(f"no machine to build on: {reason}; --only native leaves that out")
-    return [{"name": name, "unit": unit, "ashlar": rounded(ashlar), "peer": rounded(peer),
-             "ratio": round(ashlar / peer, 3), "against": against}
-            for name, unit, ashlar, peer, against in host.run(build, short)]
+    for name, unit, ashlar, peer, against in host.run(build, extent):
+        yield {"name": name, "unit": unit, "ashlar": rounded(ashlar), "peer": rounded(peer),
+               "ratio": round(ashlar / peer, 3), "against": against}
 
 
 def in_seconds(benchmark):
@@ -151,16 +177,17 @@ def rounded(number):
     return None if number is None else float(f"{number:.4g}")
 
 
-def print_table(lines):
+def print_head():
+    """The table's first line."""
+    print(ROW.format("", "unit", "ashlar", "peer", "ratio", "peer is"), flush=True)
+
+
+def print_line(line):
     """For people."""
-    row = "{:<34} {:>6} {:>10} {:>10} {:>7}  {}"
-    print(row.format("", "unit", "ashlar", "peer", "ratio", "peer is"))
-    for line in lines:
-        print(row.format(line["name"], line["unit"], f"{line['ashlar']:g}",
-                         "-" if line["peer"] is None else f"{line['peer']:g}",
-                         "-" if line["ratio"] is None else f"{line['ratio']:.2f}",
-                         line["against"] or "-").rstrip())
-    print("\nratio = ashlar / peer. Lower is better; in lines in MB/s, higher is.")
+    print(ROW.format(line["name"], line["unit"], f"{line['ashlar']:g}",
+                     "-" if line["peer"] is None else f"{line['peer']:g}",
+                     "-" if line["ratio"] is None else f"{line['ratio']:.2f}",
+                     line["against"] or "-").rstrip(), flush=True)
 
 
 if __name__ == "__main__":

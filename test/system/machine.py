@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from appliance.qemu import (DOM0_MEMORY_MIB, MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, power_on,
+from appliance.qemu import (DOM0_MEMORY_MIB, MACHINE_SECONDS, MEMORY_MIB, WITHOUT_TPM_DRIVER, SoftwareTpm, power_on,
                             qemu_command, unpack_xen)
 from shell import Shell, ShellError
 
@@ -28,7 +28,7 @@ class Machine:
     """One boot of an appliance image with the debug tools. Use it in a with statement."""
 
     def __init__(self, initrd, log, memory_mib=MEMORY_MIB, dom0_arguments="", toolstack=True,
-                 tpm=False, dom0_memory_mib=DOM0_MEMORY_MIB, counted=False):
+                 tpm=False, dom0_memory_mib=DOM0_MEMORY_MIB, counted=False, limit_seconds=MACHINE_SECONDS):
         self.tpm = SoftwareTpm(enrol=True) if tpm else None
         self.log = Path(log)
         self._directory = tempfile.TemporaryDirectory(prefix="ashlar-machine-")
@@ -36,7 +36,7 @@ class Machine:
         lines = {"dom0": work / "dom0.sock", "toolstack": work / "toolstack.sock"}
         command = qemu_command(unpack_xen(work), initrd, memory_mib,
                                f"ashlar.shell=ttyS1 {WITHOUT_TPM_DRIVER} {dom0_arguments}",
-                               dom0_memory_mib=dom0_memory_mib, counted=counted)
+                               limit_seconds, dom0_memory_mib, counted)
         command += ["-serial", f"unix:{lines['dom0']},server=on,wait=off"]
         # The legacy port's interrupt 4 is Xen's for its own console: this one gets 5.
         command += ["-chardev", f"socket,id=line3,path={lines['toolstack']},server=on,wait=off",
@@ -129,7 +129,8 @@ class Machine:
         tty = self.dom0.wait_for(
             f"for d in {domains}; do "
             "[ \"$(xenstore-read /local/domain/$d/name)\" = toolstack ] && "
-            "xenstore-read /local/domain/$d/console/tty && exit 0; done; exit 1", timeout).strip()
+            # Empty until xenconsoled has seen the domain.
+            "xenstore-read /local/domain/$d/console/tty | grep . && exit 0; done; exit 1", timeout).strip()
         if self._bridged:
             self.dom0.run(f"kill {self._bridged}")
         self._bridged = self.dom0.check(

@@ -24,6 +24,13 @@ def test_toolstack_is_known(machine):
     assert listed.strip() == "toolstack", listed
 
 
+def test_no_network(machine):
+    """The builder, and with it each of its children, is not in domain 0's network."""
+    networks = [machine.dom0.check(f"readlink /proc/{process}/ns/net")
+                for process in ("1", "$(pidof ashlar-builder)")]
+    assert networks[0] != networks[1], networks
+
+
 def test_guest_lives_and_dies(machine):
     """A PV guest is built, boots to user space, is seen by xl, and is gone when destroyed."""
     machine.toolstack.check(create("one"), 120)

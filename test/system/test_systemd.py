@@ -22,7 +22,9 @@ def units():
     return files
 
 
-BOOT = {"kernels": ("pv",), "files": units(), "programs": (SYSTEMD, "/bin/systemctl"),
+# The other xenstored than the appliance's: an ordinary domain 0 may have either.
+XENSTORED = "/usr/lib/xen-4.17/bin/xenstored"
+BOOT = {"kernels": ("pv",), "files": units(), "programs": (SYSTEMD, "/bin/systemctl", XENSTORED),
         "dom0_arguments": f"rdinit={SYSTEMD} systemd.unit=ashlar.target systemd.show_status=false"}
 
 

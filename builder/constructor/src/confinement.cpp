@@ -3,7 +3,6 @@
 
 #include <linux/capability.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -51,8 +50,6 @@ Status confine() {
   const rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
   if (setrlimit(RLIMIT_CORE, &no_core) != 0)
     return errno_failure("switching core dumps off");
-  if (unshare(CLONE_NEWNET) != 0)
-    return errno_failure("leaving the network");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return errno_failure("giving up new privileges");
   return drop_capabilities();

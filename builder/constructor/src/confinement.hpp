@@ -16,8 +16,8 @@ namespace ashlar::constructor {
 [[nodiscard]] Status close_from(int first);
 
 /// Gives up what building needs no longer once the hypervisor and xenstored are connected: all
-/// capabilities, the network, new privileges by exec, and core dumps (guest memory could be in
-/// one).
+/// capabilities, new privileges by exec, and core dumps (guest memory could be in one). The network
+/// was left by the broker.
 [[nodiscard]] Status confine();
 
 } // namespace ashlar::constructor
