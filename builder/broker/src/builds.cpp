@@ -250,7 +250,10 @@ void Builds::attach(Id id, Build& build) {
   if (!guest || guest->backends.empty())
     return attached(id, {});
   build.stage("devices");
+  // Whoever has the backends waits for them, and nobody else.
+  build.running = false;
   devices_.attach(*guest, [this, id](const Status& outcome) { attached(id, outcome); });
+  advance();
 }
 
 void Builds::attached(Id id, const Status& outcome) {

@@ -246,6 +246,19 @@ TEST_CASE(
   CHECK(done(scene.client->wait_final(id)));
 }
 
+TEST_CASE("devices: guests that wait for a backend do not keep others from being built") {
+  WithBackend scene;
+  for (const char* name : {"web-1", "web-2", "web-3"}) {
+    ipc::Request request = WithBackend::request();
+    ipc::set_text(request.verb.create.name, name);
+    ipc::set_text(request.verb.create.disks[0].target, std::string("/dev/vg0/") + name);
+    scene.client->send(request);
+  }
+  REQUIRE(scene.until([&] { return scene.world.domains.size() == 4; }));
+  CHECK(done(scene.client->call(create_request("plain", "kernel"))));
+  CHECK(scene.world.count("unpause") == 1);
+}
+
 TEST_CASE("devices: a backend that is gone already is not brought back, and nothing waits for it") {
   WithBackend scene;
   scene.build();
