@@ -154,9 +154,12 @@ void Devices::detach(const Domain& domain, Detached detached) {
       log::warning("detaching the devices of {}: {}", domain.name(), watched.error().message());
   for (const Device& device : detaching.devices) {
     const std::string path = device.backend_path();
-    if (const Status told =
-            store_.update(path, {{path + "/online", "0", {}}, {path + "/state", closing, {}}});
-        !told)
+    Status told =
+        store_.update(path, {{path + "/online", "0", {}}, {path + "/state", closing, {}}});
+    // Linux' backends let go when the frontend's end goes.
+    if (told)
+      told = store_.remove(device.frontend_path());
+    if (!told)
       log::warning("detaching {} of {}: {}", device.title, domain.name(), told.error().message());
   }
   if (std::ranges::all_of(detaching.devices,

@@ -16,7 +16,7 @@ Status Domains::add(Domain domain) {
   if (const Domain* gone = find(domain.domid())) {
     const std::uint64_t serial = gone->record.serial;
     TRY(journal_.revoked(serial));
-    detach_left(*gone);
+    detach(*gone);
     domains_.erase(domain.domid());
     revoke(serial);
   }
@@ -129,9 +129,9 @@ Status Domains::destroy(std::uint32_t domid) {
   const std::uint64_t serial = domain->record.serial;
   TRY(journal_.revoked(serial));
   revoke(serial);
+  detach(*domain);
   TRY(hypervisor_.destroy(domid, uuid));
   TRY(remove_vtpm_devices(*domain));
-  detach_left(*domain);
   TRY(store_.remove_domain(domid, uuid));
   domains_.erase(domid);
   changed_();
@@ -154,8 +154,8 @@ void Domains::revoke(std::uint64_t serial) {
   });
 }
 
-void Domains::detach_left(const Domain& ended) {
-  devices_.detach(ended, [this, serial = ended.record.serial] {
+void Domains::detach(const Domain& domain) {
+  devices_.detach(domain, [this, serial = domain.record.serial] {
     if (const Status forgotten = forget(serial); !forgotten)
       log::warning("{}", forgotten.error().message());
   });

@@ -150,7 +150,7 @@ Status recover(Services& services, const JournalState& remembered) {
   for (const auto& [serial, domain] : remembered.domains)
     recover_domain(services, images, domain);
   for (const auto& [serial, domain] : remembered.ended)
-    services.domains.detach_left(domain);
+    services.domains.detach(domain);
   for (const auto& [serial, uuid] : remembered.intents) {
     log::notice("removing what is left of the unfinished build {} ({})", serial,
                 measure::to_string(uuid));

@@ -210,12 +210,18 @@ TEST_CASE("devices: a request that a rule without devices would allow is refused
   CHECK(outcome(scene.client->call(WithBackend::request())) == "refusal");
 }
 
-TEST_CASE("devices: a guest's end is told to its backends, which get time to let go") {
+TEST_CASE(
+    "devices: a guest's end is told to its backends before it is destroyed, and they get time") {
   WithBackend scene;
   scene.build();
+  bool frontend_at_destroy = true;
+  scene.world.before_destroy = [&](std::uint32_t) {
+    frontend_at_destroy = scene.world.nodes.contains("/local/domain/1/device/vbd/51712/state");
+  };
   REQUIRE(done(scene.client->call(by_domid(ashlar_v1_Request_destroy_tag, guest))));
   CHECK(scene.world.nodes.at(disk_path + "/state") == "5");
   CHECK(scene.world.nodes.at(nic_path + "/online") == "0");
+  CHECK_FALSE(frontend_at_destroy);
   CHECK(scene.journal().ended.size() == 1);
   scene.let_go(nic_path);
   scene.settle();

@@ -35,9 +35,11 @@ public:
   /// Nobody waits for the devices of this record any more.
   void give_up(std::uint64_t serial);
 
-  /// Tells the backends of a domain that is gone to let go (online 0, state 5), and removes their
-  /// nodes when they did, or after device_detach_time. Calls `detached` then: at once where there
-  /// is nothing to wait for. For the record of an earlier process as well.
+  /// Tells the backends of a domain that ends to let go (online 0, state 5, no frontend), and
+  /// removes their nodes when they did, or after device_detach_time. To be called before the domain
+  /// is destroyed: xenstored takes a dead domain's nodes away without a word to its backends. Calls
+  /// `detached` then: at once where there is nothing to wait for. For the record of an earlier
+  /// process as well.
   void detach(const Domain& domain, Detached detached);
   [[nodiscard]] bool detaching(std::uint64_t serial) const { return detaching_.contains(serial); }
 

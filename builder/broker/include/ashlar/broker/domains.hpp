@@ -70,8 +70,9 @@ public:
   /// that did not get to its end. Nothing there is success.
   [[nodiscard]] Status remove_half_built(const measure::Uuid& uuid);
 
-  /// Goes on with detaching the devices of a domain that an earlier process has ended.
-  void detach_left(const Domain& ended);
+  /// Takes the devices of a domain that ends from it: also of one that an earlier process has
+  /// ended.
+  void detach(const Domain& domain);
 
   /// Notes in the journal that nothing is left of a build or domain, unless it is listed, its
   /// devices are not detached yet, or the TPM Manager does not know yet that its record is revoked.
