@@ -145,7 +145,9 @@ class Machine:
         """Waits until the console log has a line with this; gives the match, or nothing when the time is over."""
         end = time.monotonic() + timeout
         while not (found := re.search(pattern, self.log_text())):
-            if not self.alive() or time.monotonic() > end:
+            if not self.alive():
+                raise ShellError("QEMU has ended: " + self._process.stderr.read().decode(errors="replace"))
+            if time.monotonic() > end:
                 return None
             time.sleep(0.1)
         return found
