@@ -8,7 +8,7 @@ import guests
 BOOT = {"kernels": ("pv", "pvh", "driver-domain")}
 
 BRIDGE_ADDRESS = "192.0.2.1/24"
-ATTACH_SECONDS = 120  # a script of Xen's takes several seconds of the emulated processor
+ATTACH_SECONDS = 180  # a script of Xen's takes several seconds of the emulated processor
 DISK_MIB = 1
 
 

@@ -249,10 +249,11 @@ void Builds::attach(Id id, Build& build) {
   const Domain* guest = domains_.find_serial(build.draft.record.serial);
   if (!guest || guest->backends.empty())
     return attached(id, {});
-  build.stage("devices");
   // Whoever has the backends waits for them, and nobody else.
   build.running = false;
-  devices_.attach(*guest, [this, id](const Status& outcome) { attached(id, outcome); });
+  devices_.attach(
+      *guest, [stage = build.stage] { stage("devices"); },
+      [this, id](const Status& outcome) { attached(id, outcome); });
   advance();
 }
 

@@ -43,20 +43,40 @@ std::string doing(const Device& device) {
 } // namespace
 
 Devices::~Devices() {
-  for (const auto& [serial, attaching] : attaching_)
+  for (const auto& [serial, attaching] : attaching_) {
     loop_.forget(attaching.limit);
+    loop_.forget(attaching.progress);
+  }
   for (const auto& [serial, detaching] : detaching_)
     loop_.forget(detaching.limit);
 }
 
-void Devices::attach(const Domain& domain, Attached attached) {
+void Devices::attach(const Domain& domain, Waiting waiting, Attached attached) {
   Result<std::vector<Device>> devices = devices_of(domain);
   if (!devices || devices->empty())
     return attached(devices ? Status{} : std::unexpected(devices.error()));
   const std::uint64_t serial = domain.record.serial;
   Attaching& attaching = attaching_[serial];
   attaching.devices = std::move(*devices);
+  attaching.waiting = std::move(waiting);
   attaching.attached = std::move(attached);
+  show_progress(serial);
+  begin(serial);
+}
+
+void Devices::show_progress(std::uint64_t serial) {
+  Attaching& attaching = attaching_.at(serial);
+  attaching.waiting();
+  attaching.progress = loop_.after(device_progress_time, [this, serial] { show_progress(serial); });
+}
+
+void Devices::begin(std::uint64_t serial) {
+  Attaching& attaching = attaching_.at(serial);
+  if (attaching.begun || std::ranges::any_of(attaching.devices, [this](const Device& device) {
+        return still_used(device);
+      }))
+    return;
+  attaching.begun = true;
   attaching.limit = loop_.after(device_attach_time, [this, serial] {
     const std::vector<Device>& late = attaching_.at(serial).devices;
     const auto silent = std::ranges::find_if(
@@ -68,16 +88,6 @@ void Devices::attach(const Domain& domain, Attached attached) {
                                          "`xl devd` run there, and is the driver loaded?",
                                          device.backend_name, device_attach_time.count())));
   });
-  begin(serial);
-}
-
-void Devices::begin(std::uint64_t serial) {
-  Attaching& attaching = attaching_.at(serial);
-  if (attaching.begun || std::ranges::any_of(attaching.devices, [this](const Device& device) {
-        return still_used(device);
-      }))
-    return;
-  attaching.begun = true;
   if (const Status written = write(attaching.devices); !written)
     finish_attaching(serial, written);
 }
@@ -111,6 +121,7 @@ void Devices::give_up(std::uint64_t serial) {
   if (found == attaching_.end())
     return;
   loop_.forget(found->second.limit);
+  loop_.forget(found->second.progress);
   if (found->second.begun)
     for (const Device& device : found->second.devices)
       static_cast<void>(store_.unwatch(status_path(device)));

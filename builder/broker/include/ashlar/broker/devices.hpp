@@ -19,6 +19,7 @@ namespace ashlar::broker {
 /// backend writes only ever delays or fails its own guest: none of it is kept or acted on further.
 class Devices {
 public:
+  using Waiting = std::function<void()>;
   using Attached = std::function<void(Status)>;
   using Detached = std::function<void()>;
 
@@ -29,9 +30,10 @@ public:
 
   /// Writes the nodes of a domain that has not run yet, once no guest that is gone has its disks
   /// any more, and waits until each backend's domain says that it has set up its end
-  /// (hotplug-status "connected", as Xen's scripts write it). `attached` is called once, perhaps
-  /// from inside this call; after an error, or give_up(), detach() removes what is there.
-  void attach(const Domain& domain, Attached attached);
+  /// (hotplug-status "connected", as Xen's scripts write it). `waiting` is called now and then,
+  /// `attached` is called once, perhaps from inside this call; after an error, or give_up(),
+  /// detach() removes what is there.
+  void attach(const Domain& domain, Waiting waiting, Attached attached);
   /// Nobody waits for the devices of this record any more.
   void give_up(std::uint64_t serial);
 
@@ -49,8 +51,10 @@ public:
 private:
   struct Attaching {
     std::vector<Device> devices;
+    Waiting waiting;
     Attached attached;
-    EventLoop::Id limit = 0;
+    EventLoop::Id limit = 0; // from when it has begun
+    EventLoop::Id progress = 0;
     bool begun = false; // its nodes are written
   };
   struct Detaching {
@@ -59,6 +63,7 @@ private:
     EventLoop::Id limit = 0;
   };
   [[nodiscard]] Status write(const std::vector<Device>& devices);
+  void show_progress(std::uint64_t serial);
   /// Writes the nodes of a domain that is attaching, unless it has to wait for a disk.
   void begin(std::uint64_t serial);
   /// A guest that is gone may still have writes under way to this disk.

@@ -52,8 +52,10 @@ inline constexpr std::chrono::seconds tpm_manager_start_time{180};
 /// From the nodes of a device to its backend's word that it is set up: Xen's scripts may wait for a
 /// lock, or for udev.
 inline constexpr std::chrono::seconds device_attach_time{40};
-/// For a backend to let go of the devices of a guest that is gone.
-inline constexpr std::chrono::seconds device_detach_time{10};
+/// For a backend to let go of the devices of a guest that is gone; its scripts then clean up.
+inline constexpr std::chrono::seconds device_detach_time{60};
+/// While backends are waited for the requester hears of it so often.
+inline constexpr std::chrono::seconds device_progress_time{10};
 
 // Builds.
 inline constexpr std::size_t max_running_builds = 2;
