@@ -24,7 +24,6 @@ GUEST_MODULES = {"1.2": ("xen-tpmfront",), "2.0": ("xen-evtchn", "xen-gntalloc",
 # Both ends of disks and network interfaces; what Xen's tools for a driver domain call.
 DEVICE_FRONTENDS = ("xen-blkfront", "xen-netfront")
 DEVICE_BACKENDS = ("loop", "xen-blkback", "bridge", "xen-netback")
-HOTPLUG_SCRIPTS = Path("/etc/xen/scripts")
 DRIVER_DOMAIN_PROGRAMS = ("/bin/bash", "/usr/bin/xenstore-read", "/usr/bin/xenstore-write", "/usr/bin/xenstore-list",
                           "/usr/bin/xenstore-exists", "/usr/bin/xenstore-rm", "/usr/bin/flock")
 
@@ -383,7 +382,7 @@ def write_driver_domain(target):
     archive.file("/etc/xen/xl.conf", "")
     for path in ("/var/lib/xen", "/var/log/xen", "/var/lock", "/etc/xen/scripts"):
         archive.directory(path)
-    for script in sorted(HOTPLUG_SCRIPTS.iterdir()):
+    for script in sorted(Path("/etc/xen/scripts").iterdir()):
         archive.program(str(script), script)
     for program in DRIVER_DOMAIN_PROGRAMS:
         contents.add_program(archive, program)
