@@ -57,7 +57,7 @@ class Images:
         sent = {name: images_of[name] for name in kernels} | self.initrds
         files = {f"/images/{name}": path for name, path in sent.items()}
         programs = {"/usr/bin/ashlar-rogue": self.build / "test/system/client/ashlar-rogue"}
-        return images.write_toolstack(self.folder / f"toolstack-{len(kernels)}-{kernels[0]}",
+        return images.write_toolstack(self.folder / "-".join(("toolstack", *kernels)),
                                       self.build, files, extra_programs=programs)
 
     @functools.cache
