@@ -5,6 +5,7 @@
 
 #include "ashlar/base/log.hpp"
 #include "ashlar/broker/boot.hpp"
+#include "ashlar/broker/limits.hpp"
 #include "ashlar/broker/recovery.hpp"
 #include "ashlar/broker/version.hpp"
 
@@ -71,7 +72,12 @@ Status Broker::watch_store() {
 
 void Broker::store_ready() {
   bool released = false;
-  while (const std::optional<std::string> path = outside_.store->next_event()) {
+  // Whoever writes to a watched node without end shall not keep the broker from everybody else: the
+  // descriptor stays readable while events wait.
+  for (std::size_t taken = 0; taken < store_events_per_turn; ++taken) {
+    const std::optional<std::string> path = outside_.store->next_event();
+    if (!path)
+      break;
     if (*path == release_domain) {
       released = true;
       continue;

@@ -61,13 +61,16 @@ void Devices::attach(const Domain& domain, Waiting waiting, Attached attached) {
   attaching.waiting = std::move(waiting);
   attaching.attached = std::move(attached);
   show_progress(serial);
-  begin(serial);
+  if (attaching_.contains(serial))
+    begin(serial);
 }
 
 void Devices::show_progress(std::uint64_t serial) {
   Attaching& attaching = attaching_.at(serial);
-  attaching.waiting();
   attaching.progress = loop_.after(device_progress_time, [this, serial] { show_progress(serial); });
+  // Last, and from a copy: whoever hears of it may give the build up.
+  const Waiting waiting = attaching.waiting;
+  waiting();
 }
 
 void Devices::begin(std::uint64_t serial) {

@@ -77,9 +77,11 @@ Result<std::uint32_t> Domains::find_backend(const std::string& name,
   if (domain && domain->vtpm_of == 0 && domain->admitted &&
       std::holds_alternative<policy::BootManifestPeer>(domain->peer))
     return domain->domid();
-  return failure(ErrorCode::not_found, fmt::format("finding the backend of {}", device),
-                 fmt::format("\"{}\" is no domain of the boot manifest that runs, and not {}",
-                             printable(name), measure::domain_0_name));
+  return failure(
+      ErrorCode::not_found, fmt::format("finding the backend of {}", device),
+      fmt::format("\"{}\" is no domain of the boot manifest that runs, and not {}: name one "
+                  "that is",
+                  printable(name), measure::domain_0_name));
 }
 
 Result<std::vector<std::uint32_t>>

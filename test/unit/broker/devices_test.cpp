@@ -174,6 +174,17 @@ TEST_CASE(
             .find("/dev/vg0/web is no block device or file there") != std::string::npos);
 }
 
+TEST_CASE("devices: a backend that writes without end does not keep the builder from others") {
+  WithBackend scene;
+  scene.begin();
+  for (std::size_t i = 0; i < 3 * store_events_per_turn; ++i)
+    scene.world.fire(disk_path + "/hotplug-status");
+  const std::size_t before = scene.world.events.size();
+  scene.turn();
+  CHECK(scene.world.events.size() == before - store_events_per_turn);
+  CHECK(scene.until([&] { return scene.world.events.empty(); }));
+}
+
 TEST_CASE("devices: only the boot manifest's domains and domain 0 are backends") {
   WithBackend scene;
   ipc::Request plain = create_request("storage-2", "kernel");

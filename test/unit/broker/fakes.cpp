@@ -90,10 +90,11 @@ public:
     return {};
   }
   std::optional<std::string> next_event() override {
-    eventfd_t count = 0;
-    static_cast<void>(eventfd_read(world_.event_fd.value(), &count));
-    if (world_.events.empty())
+    if (world_.events.empty()) {
+      eventfd_t count = 0; // readable while events wait, as libxenstore's descriptor
+      static_cast<void>(eventfd_read(world_.event_fd.value(), &count));
       return std::nullopt;
+    }
     std::string path = world_.events.front();
     world_.events.pop_front();
     return path;

@@ -23,6 +23,10 @@ inline constexpr std::chrono::seconds stalled_upload_time{60};
 /// Frames handled from one connection before the next one gets its turn.
 inline constexpr std::size_t frames_per_turn = 8;
 
+/// Changes in xenstore that are looked at before connections get their turn: backends and toolstack
+/// domains can cause as many as they like.
+inline constexpr std::size_t store_events_per_turn = 64;
+
 // Images.
 inline constexpr std::uint64_t max_kernel_bytes = 256ull << 20;
 inline constexpr std::uint64_t max_initrd_bytes = 1024ull << 20;
