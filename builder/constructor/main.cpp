@@ -50,6 +50,7 @@ Status report(const constructor::Outcome& outcome) {
                    "the outcome to the builder");
 }
 
+/// Returns only when it has failed.
 Status run(int parent) {
   TRY(constructor::die_with_parent(parent, constructor::outcome_fd));
   const Mapping encoded = TRY(map_sealed(constructor::plan_fd, "the build plan"));
@@ -64,7 +65,9 @@ Status run(int parent) {
   // When nobody could be told of the domain, the guard takes it away again.
   TRY(report({.domid = guard.domid()}));
   guard.commit();
-  return {};
+  // Here, with everything mapped: see build_image(). The broker goes on when this process has
+  // ended, and a guest does not run before that.
+  _exit(EXIT_SUCCESS);
 }
 
 log::Level chosen_level() {
@@ -79,11 +82,9 @@ int main() {
   const int parent = getppid();
   log::start("ashlar-constructor", chosen_level());
   std::signal(SIGPIPE, SIG_IGN);
-  const Status outcome = run(parent);
-  if (outcome)
-    return EXIT_SUCCESS;
-  log::error("{}", outcome.error().message());
+  const Status failed = run(parent);
+  log::error("{}", failed.error().message());
   // Without anybody to read it, the log has to do.
-  [[maybe_unused]] const Status ignored = report({.domid = std::unexpected(outcome.error())});
+  [[maybe_unused]] const Status ignored = report({.domid = std::unexpected(failed.error())});
   return EXIT_FAILURE;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // ashlar-inspector: see report.hpp for its contract. Wiring only.
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -27,10 +29,9 @@ Result<Mapping> map_image() {
   return Mapping::of(image_fd, "the kernel image");
 }
 
-Result<Description> inspect_mapped(const Result<Mapping>& image) {
+Result<Description> inspect_mapped(const Result<Mapping>& image, PlainFile& sink) {
   if (!image)
     return std::unexpected(image.error());
-  PlainFile sink(plain_fd);
   return inspect(image->bytes(), sink);
 }
 
@@ -46,11 +47,14 @@ int main() {
   }
   for (const std::string& missing : isolation->missing)
     log::notice("{}", missing);
-  const Report report{inspect_mapped(image)};
+  PlainFile sink(plain_fd);
+  const Report report{inspect_mapped(image, sink)};
   const Status sent = write_all(report_fd, encode(report), "the report");
   if (!sent) {
     log::error("{}", sent.error().message());
     return EXIT_FAILURE;
   }
-  return EXIT_SUCCESS;
+  // With everything mapped: in a PV domain each page that a living process unmaps is a fault into
+  // the hypervisor. The broker seals the file when this process has ended.
+  _exit(EXIT_SUCCESS);
 }
