@@ -157,9 +157,9 @@ def write_appliance(target, recipe):
     """Writes the initramfs of domain 0."""
     archive = contents.skeleton()
     contents.add_program(archive, program_of(recipe.build, "builder/init/ashlar-init", recipe.preload), "/init")
-    for name in ("xenstored", "xenconsoled"):
+    for name in ("oxenstored", "xenconsoled"):
         contents.add_program(archive, contents.XEN_PROGRAMS / name)
-    archive.file("/etc/xen/oxenstored.conf", XENSTORED_SETTINGS)  # for an image with that one instead
+    archive.file("/etc/xen/oxenstored.conf", XENSTORED_SETTINGS)
     # glibc's pthread_exit and pthread_cancel open it at run time: ldd does not list it.
     contents.add_library(archive, contents.UNWINDER)
     archive.directory("/var/log/xen/console")
