@@ -96,7 +96,7 @@ def sha256(path):
 _making = threading.Lock()
 
 
-def boot(made, name, builder=True, kernels=("pv", "pvh"), preload=None, dom0_arguments="",
+def boot(made, name, builder=True, kernels=("pv", "pvh", "driver-domain"), preload=None, dom0_arguments="",
          files=None, memory_mib=4096, second_toolstack=False, tpm=False, approved_vtpm="pv",
          manager_preload=None, programs=()):
     """A machine with the debug appliance. Without the builder there is no toolstack domain either.

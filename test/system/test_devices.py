@@ -5,8 +5,6 @@ import json
 
 import guests
 
-BOOT = {"kernels": ("pv", "pvh", "driver-domain")}
-
 BRIDGE_ADDRESS = "192.0.2.1/24"
 ATTACH_SECONDS = 180  # a script of Xen's takes several seconds of the emulated processor
 DISK_MIB = 1
