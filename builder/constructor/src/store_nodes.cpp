@@ -24,6 +24,8 @@ std::uint64_t static_max_kib(const measure::DomainConfiguration& configuration) 
 
 /// Collects nodes below one directory. Directories between are made by xenstored, with the
 /// permissions of the one above, and not written here: each write costs it a look at every domain.
+/// For the same reason there is nothing of what libxl writes for the suspending of guests, which
+/// nobody can ask for.
 class Directory {
 public:
   Directory(std::vector<xen::StoreNode>& nodes, std::string path, const xen::Permission& permission)
@@ -47,8 +49,7 @@ void add_rings(Directory& home, const Ring& store, const Ring& console) {
   home.add("console/ring-ref", std::to_string(console.page));
   home.add("console/limit", console_buffer_limit);
   home.add("console/type", "xenconsoled");
-  home.add("console/output", "pty");
-  home.add("console/tty", ""); // xenconsoled fills it in
+  home.add("console/output", "pty"); // xenconsoled adds its tty
 }
 
 void add_resources(Directory& home, const measure::DomainConfiguration& configuration) {
@@ -75,12 +76,10 @@ std::vector<xen::StoreNode> store_nodes(const Plan& plan, std::uint32_t domid,
   home.add("domid", std::to_string(domid));
   add_resources(home, plan.configuration);
   add_rings(home, store, console);
-  home.add("control/platform-feature-multiprocessor-suspend", "1");
   home.add("control/platform-feature-xs_reset_watches", "1");
   for (const char* name :
        {"control/shutdown", "control/feature-poweroff", "control/feature-reboot",
-        "control/feature-suspend", "control/sysrq", "device/suspend/event-channel", "data",
-        "drivers", "feature", "attr", "error"})
+        "control/feature-suspend", "control/sysrq", "data", "drivers", "feature", "attr", "error"})
     home.add(name, "", written_by_guest);
 
   Directory vm(nodes, "/vm/" + uuid, read_by_guest);
