@@ -14,6 +14,7 @@ namespace ashlar::broker {
 
 namespace {
 
+constexpr const char* initialising = "1";     // XenbusStateInitialising
 constexpr const char* closing = "5";          // XenbusStateClosing
 constexpr std::size_t max_report_bytes = 300; // shown of what a backend's domain says
 
@@ -169,7 +170,9 @@ void Devices::detach(const Domain& domain, Detached detached) {
   for (const Device& device : detaching.devices) {
     const std::string path = device.backend_path();
     Status told =
-        store_.update(path, {{path + "/online", "0", {}}, {path + "/state", closing, {}}});
+        untouched(device)
+            ? store_.remove(path)
+            : store_.update(path, {{path + "/online", "0", {}}, {path + "/state", closing, {}}});
     // Linux' backends let go when the frontend's end goes.
     if (told)
       told = store_.remove(device.frontend_path());
@@ -179,6 +182,13 @@ void Devices::detach(const Domain& domain, Detached detached) {
   if (std::ranges::all_of(detaching.devices,
                           [this](const Device& device) { return let_go(device); }))
     finish_detaching(serial);
+}
+
+bool Devices::untouched(const Device& device) {
+  const auto is = [&](const char* name, std::string_view value) {
+    return store_.read(device.backend_path() + "/" + name).value_or("") == value;
+  };
+  return is("state", initialising) && is("hotplug-status", "");
 }
 
 bool Devices::let_go(const Device& device) {

@@ -304,7 +304,26 @@ TEST_CASE("devices: a builder killed while backends are waited for leaves no gue
   scene.restart();
   CHECK(scene.until([&] { return !scene.world.domains.contains(guest); }));
   CHECK(scene.world.count("unpause 1") == 0);
-  CHECK(scene.world.nodes.at(disk_path + "/online") == "0");
+}
+
+TEST_CASE("devices: what no backend has touched is gone with the guest, and nothing waits for it") {
+  WithBackend scene;
+  scene.begin();
+  scene.world.nodes[disk_path + "/state"] = "2"; // XenbusStateInitWait
+  REQUIRE(done(scene.client->call(by_domid(ashlar_v1_Request_destroy_tag, guest))));
+  CHECK_FALSE(scene.world.nodes.contains(nic_path + "/state"));
+  CHECK(scene.world.nodes.at(disk_path + "/state") == "5");
+  CHECK(scene.journal().ended.size() == 1);
+  scene.let_go(disk_path);
+  CHECK(scene.until([&] { return scene.journal().intents.empty(); }));
+}
+
+TEST_CASE("devices: a restarted builder does not wait for what no backend has touched either") {
+  WithBackend scene;
+  scene.begin();
+  scene.restart();
+  CHECK(scene.until([&] { return scene.journal().intents.empty(); }));
+  CHECK(scene.journal().ended.empty());
 }
 
 TEST_CASE(

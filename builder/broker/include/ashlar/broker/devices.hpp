@@ -72,6 +72,8 @@ private:
   void finish_detaching(std::uint64_t serial);
   /// Whose devices are being detached at this path, or above it.
   [[nodiscard]] std::optional<std::uint64_t> detaching_from(std::string_view path) const;
+  /// Nobody in the backend's domain has done anything about it: there is nothing to wait for.
+  [[nodiscard]] bool untouched(const Device& device);
   [[nodiscard]] bool let_go(const Device& device);
   /// What a backend's domain says of its end of a device; `why` is there once it failed.
   struct Report {
