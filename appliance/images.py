@@ -256,7 +256,7 @@ def write_service(target, build, service):
         archive.file(name, text)
     if service.preload:
         _add_preload(archive, build / service.preload)
-    return archive.write(target)
+    return archive.write(target, packed=True)
 
 
 def _add_preload(archive, library):
@@ -301,7 +301,7 @@ def write_toolstack(target, build, files, demo=None, extra_programs=None):
     if demo:
         archive.program("/usr/libexec/demo", demo)
     contents.add_busybox(archive)
-    return archive.write(target)
+    return archive.write(target, packed=True)
 
 
 def write_vtpm(target, build):
@@ -340,7 +340,7 @@ def write_guest(target, extra=None, build=None):
     for path, text in (extra or {}).items():
         archive.file(path, text)
     contents.add_busybox(archive)
-    return archive.write(target)
+    return archive.write(target, packed=True)
 
 
 def write_tpm_tools(target):
@@ -359,7 +359,7 @@ def write_tpm_tools(target):
     contents.add_library(archive, TPM2_DEVICE)
     contents.add_library(archive, contents.UNWINDER)  # for tcsd's threads
     archive.program("/usr/libexec/guest-tools", HERE / "guest" / "tools")
-    return archive.write(target)
+    return archive.write(target, packed=True)
 
 
 def write_guest_devices(target):
