@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "kernels"
+LISTS = Path("/var/lib/apt/lists")  # apt's, of what there is; its time is that of the last change
 
 # Flavour -> the meta-package that names the newest version. 6.1 runs in domain 0 (it has
 # XEN_DOM0; its payload is xz), the cloud kernels are for guests (lz4 and zstd payloads).
@@ -71,6 +72,8 @@ def fetch():
     """Brings the newest package of each flavour into the cache; says what it does."""
     CACHE.mkdir(parents=True, exist_ok=True)
     index = _index()
+    if _current(index):
+        return
     for flavour, meta in META_PACKAGES.items():
         package = _newest(meta)
         directory = CACHE / package
@@ -83,6 +86,13 @@ def fetch():
             print(f"{package}: downloading and unpacking it for guests", flush=True)
             _unpack(package, CACHE / package)
     _index_file().write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+
+
+def _current(index):
+    """Is all there, and the newest that apt knows of? apt itself needs a second for each answer."""
+    packages = [*(index.get(flavour, "none") for flavour in META_PACKAGES), *GUEST_PACKAGES]
+    return (all((CACHE / package).is_dir() for package in packages) and LISTS.exists()
+            and _index_file().stat().st_mtime > LISTS.stat().st_mtime)
 
 
 def kernel(flavour):

@@ -46,17 +46,24 @@ public:
     return add_signatures(guest);
   }
 
-  [[nodiscard]] Outcome<std::string> carry_out(Session& session) {
+  [[nodiscard]] Outcome<std::string> carry_out() {
+    std::optional<Session> session = TRY(Session::open(arguments_));
     for (int round = 0; round < max_rounds; ++round) {
       const ipc::Response final =
-          TRY(session.ask(request_, [this](const ipc::Response& part) { take(part); }));
+          TRY(session->ask(request_, [this](const ipc::Response& part) { take(part); }));
       progress_.clear();
       if (final.which_part != ashlar_v1_Response_missing_images_tag) {
         if (std::optional<Problem> problem = problem_of(final))
           return std::unexpected(std::move(*problem));
         return answer();
       }
-      TRY(upload_missing(session, final.part.missing_images));
+      // Another connection, now that there is something to send: what is refused, or held already,
+      // never costs the builder one for images.
+      if (round == 0) {
+        session.reset();
+        session = TRY(Session::open(arguments_, Sends::images));
+      }
+      TRY(upload_missing(*session, final.part.missing_images));
     }
     return std::unexpected(
         Problem({ErrorCode::busy, "creating the domain",
@@ -150,8 +157,7 @@ Outcome<Guest> guest_of(const Arguments& arguments) {
 Outcome<std::string> create(const Arguments& arguments) {
   Creation creation(arguments);
   TRY(creation.prepare());
-  Session session = TRY(Session::open(arguments));
-  return creation.carry_out(session);
+  return creation.carry_out();
 }
 
 } // namespace ashlar::cli

@@ -49,7 +49,7 @@ Outcome<std::string> upload(const Arguments& arguments) {
     images.push_back(TRY(open_image(path, Hashing::name)));
     progress.clear();
   }
-  Session session = TRY(Session::open(arguments));
+  Session session = TRY(Session::open(arguments, Sends::images));
   nlohmann::ordered_json sent = nlohmann::ordered_json::array();
   std::string text;
   for (const ImageFile& image : images) {

@@ -37,7 +37,8 @@ bool is_final(const Response& response) {
   }
 }
 
-Result<std::unique_ptr<Transport>> open_address(const std::string& address, int timeout_ms) {
+Result<std::unique_ptr<Transport>> open_address(const std::string& address,
+                                                const ClientOptions& options) {
   constexpr std::string_view unix_scheme = "unix:";
   constexpr std::string_view vchan_scheme = "vchan:";
   if (address.starts_with(unix_scheme))
@@ -47,7 +48,9 @@ Result<std::unique_ptr<Transport>> open_address(const std::string& address, int 
     const std::string_view digits = std::string_view(address).substr(vchan_scheme.size());
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), domid);
     if (error == std::errc{} && end == digits.data() + digits.size())
-      return connect_vchan(domid, timeout_ms);
+      return connect_vchan(domid,
+                           options.sends_images ? RingBytes::for_images : RingBytes::for_messages,
+                           options.silence_ms);
   }
   return failure(ErrorCode::invalid, "reading the builder's address \"" + address + "\"",
                  "it must be unix:PATH or vchan:DOMID");
@@ -71,7 +74,7 @@ Client::Client(std::unique_ptr<Transport> transport, ClientOptions options)
       options_(std::move(options)), last_movement_(Clock::now()) {}
 
 Result<Client> Client::connect(const std::string& address, ClientOptions options) {
-  return over(TRY(open_address(address, options.silence_ms)), std::move(options));
+  return over(TRY(open_address(address, options)), std::move(options));
 }
 
 Result<Client> Client::over(std::unique_ptr<Transport> transport, ClientOptions options) {

@@ -102,8 +102,17 @@ bool valid_vchan_token(std::string_view token) {
          });
 }
 
-std::string vchan_invitation(std::uint32_t builder_domid) {
-  return builder_domid == 0 ? "connect" : fmt::format("connect {}", builder_domid);
+std::string vchan_invitation(std::uint32_t builder_domid, RingBytes rings) {
+  const std::string whom =
+      builder_domid == 0 ? "connect" : fmt::format("connect {}", builder_domid);
+  return rings == RingBytes::for_messages ? whom + " small" : whom;
+}
+
+std::optional<RingBytes> wanted_rings(std::string_view node, std::uint32_t builder_domid) {
+  for (const RingBytes rings : {RingBytes::for_images, RingBytes::for_messages})
+    if (node == vchan_invitation(builder_domid, rings))
+      return rings;
+  return std::nullopt;
 }
 
 std::string vchan_server_path(std::uint32_t builder_domid, std::uint32_t client_domid,
@@ -112,7 +121,7 @@ std::string vchan_server_path(std::uint32_t builder_domid, std::uint32_t client_
 }
 
 Result<std::unique_ptr<Transport>> serve_vchan(std::uint32_t client_domid,
-                                               const std::string& xenstore_path) {
+                                               const std::string& xenstore_path, RingBytes rings) {
   const std::string doing =
       fmt::format("opening a vchan server for domain {} at {}", client_domid, xenstore_path);
   if (xenstore_path.size() > max_vchan_path_bytes)
@@ -123,12 +132,12 @@ Result<std::unique_ptr<Transport>> serve_vchan(std::uint32_t client_domid,
   errno = 0;
   libxenvchan* const vchan =
       libxenvchan_server_init(nullptr, static_cast<int>(client_domid), xenstore_path.c_str(),
-                              vchan_ring_bytes, vchan_ring_bytes);
+                              static_cast<std::size_t>(rings), static_cast<std::size_t>(rings));
   if (!vchan)
     return failure(
         ErrorCode::io, doing,
         "libxenvchan failed; are /dev/xen/gntalloc, /dev/xen/evtchn and xenstored there, "
-        "and is xen_gntalloc's parameter limit above 513 pages a connection?",
+        "and is xen_gntalloc's parameter limit above 513 pages a connection that sends images?",
         errno);
   return adopt_vchan(vchan, client_domid);
 }

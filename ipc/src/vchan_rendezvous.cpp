@@ -81,8 +81,8 @@ public:
   Invitation& operator=(const Invitation&) = delete;
   ~Invitation() { xs_rm(store_, XBT_NULL, path_.c_str()); }
 
-  [[nodiscard]] Status write(std::uint32_t builder_domid) {
-    const std::string word = vchan_invitation(builder_domid);
+  [[nodiscard]] Status write(std::uint32_t builder_domid, RingBytes rings) {
+    const std::string word = vchan_invitation(builder_domid, rings);
     if (!xs_write(store_, XBT_NULL, path_.c_str(), word.data(), static_cast<unsigned>(word.size())))
       return errno_failure("writing " + path_ + " in xenstore",
                            "a domain needs a data node that it may write to ask for a connection");
@@ -136,7 +136,8 @@ Result<std::unique_ptr<Transport>> join(std::uint32_t builder_domid, const std::
 
 } // namespace
 
-Result<std::unique_ptr<Transport>> connect_vchan(std::uint32_t builder_domid, int timeout_ms) {
+Result<std::unique_ptr<Transport>> connect_vchan(std::uint32_t builder_domid, RingBytes rings,
+                                                 int timeout_ms) {
   const std::string doing = fmt::format("connecting to the builder in domain {}", builder_domid);
   const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
   for (const char* device : {"/dev/xen/evtchn", "/dev/xen/gntdev"})
@@ -152,7 +153,7 @@ Result<std::unique_ptr<Transport>> connect_vchan(std::uint32_t builder_domid, in
   const std::uint32_t domid = TRY(own_domid(store.get()));
   const std::string token = TRY(new_token());
   Invitation invitation(store.get(), token);
-  TRY(invitation.write(builder_domid));
+  TRY(invitation.write(builder_domid, rings));
   TRY(invitation.wait(doing, deadline));
   return join(builder_domid, vchan_server_path(builder_domid, domid, token), deadline);
 }

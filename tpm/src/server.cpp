@@ -34,7 +34,7 @@ Result<std::unique_ptr<Server>> Server::open(Manager& manager, KeyStore& keys, Q
 
 Status Server::open_vchan() {
   session_.reset(); // its end removes the ring's nodes, which the next one writes anew
-  admit(TRY(ipc::serve_vchan(builder_domid_, vchan_path)));
+  admit(TRY(ipc::serve_vchan(builder_domid_, vchan_path, ipc::RingBytes::for_messages)));
   return {};
 }
 

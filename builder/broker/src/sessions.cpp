@@ -140,19 +140,21 @@ void Sessions::answer_requests(std::uint32_t domid) {
   for (const std::string& token : *tokens) {
     const std::string node = requests_path(domid) + "/" + token;
     const Result<std::string> state = services_.store.read(node);
-    if (ipc::valid_vchan_token(token) && state && *state == ipc::vchan_invitation(builder_domid))
-      open_vchan(domid, token);
+    if (!ipc::valid_vchan_token(token) || !state)
+      continue;
+    if (const auto rings = ipc::wanted_rings(*state, builder_domid))
+      open_vchan(domid, token, *rings);
   }
 }
 
-void Sessions::open_vchan(std::uint32_t domid, const std::string& token) {
+void Sessions::open_vchan(std::uint32_t domid, const std::string& token, ipc::RingBytes rings) {
   const Domain* domain = services_.domains.find(domid);
   if (!domain)
     return;
   std::string reason = no_room(ipc::VchanPeer{domid});
   if (reason.empty()) {
     Result<std::unique_ptr<ipc::Transport>> transport =
-        ipc::serve_vchan(domid, ipc::vchan_server_path(builder_domid, domid, token));
+        ipc::serve_vchan(domid, ipc::vchan_server_path(builder_domid, domid, token), rings);
     if (transport)
       add(std::move(*transport),
           policy::DomainPeer{domain->name(), measure::to_string(domain->uuid())});

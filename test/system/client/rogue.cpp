@@ -40,7 +40,8 @@ void say(const std::string& text) {
 Result<std::unique_ptr<Transport>> dial(const std::string& address) {
   if (address.starts_with("unix:"))
     return connect_unix(address.substr(5));
-  return connect_vchan(static_cast<std::uint32_t>(std::atoi(address.c_str() + 6)), patience_ms);
+  return connect_vchan(static_cast<std::uint32_t>(std::atoi(address.c_str() + 6)),
+                       RingBytes::for_images, patience_ms);
 }
 
 // Sleeps until the transport may have moved; false when the patience is used up.

@@ -25,7 +25,7 @@ namespace ashlar::rogue {
 namespace {
 
 constexpr std::chrono::seconds patience{30};
-// Above what a domain of this sort uses: a ring of 513 pages, and its devices.
+// Above what a domain of this sort uses: rings of at most 513 pages, and its devices.
 constexpr std::uint32_t last_reference = 2048;
 constexpr std::uint32_t last_port = 256;
 constexpr int store_devices = 1; // of the manager, with this domain: one page, one port

@@ -22,12 +22,24 @@ TEST_CASE("vchan: the path of any two domains fits into libxenvchan's buffer") {
 }
 
 TEST_CASE("vchan: a path that libxenvchan would cut is refused") {
-  const auto served = serve_vchan(1, std::string(max_vchan_path_bytes + 1, 'x'));
+  const auto served =
+      serve_vchan(1, std::string(max_vchan_path_bytes + 1, 'x'), RingBytes::for_images);
   REQUIRE_FALSE(served);
   CHECK(served.error().code == ErrorCode::limit);
 }
 
 TEST_CASE("vchan: an invitation names the builder's domain, unless it is domain 0") {
-  CHECK(vchan_invitation(0) == "connect");
-  CHECK(vchan_invitation(9) == "connect 9");
+  CHECK(vchan_invitation(0, RingBytes::for_images) == "connect");
+  CHECK(vchan_invitation(9, RingBytes::for_images) == "connect 9");
+}
+
+TEST_CASE("vchan: an invitation says which rings it is for; nothing else is one") {
+  CHECK(vchan_invitation(0, RingBytes::for_messages) == "connect small");
+  CHECK(vchan_invitation(9, RingBytes::for_messages) == "connect 9 small");
+  for (const std::uint32_t builder : {0U, 9U})
+    for (const RingBytes rings : {RingBytes::for_images, RingBytes::for_messages})
+      CHECK(wanted_rings(vchan_invitation(builder, rings), builder) == rings);
+  for (const char* other : {"", "connect 9", "connect 9 small", "connect  small", "connect small ",
+                            "connect large", "ready", "refused: no"})
+    CHECK_FALSE(wanted_rings(other, 0));
 }

@@ -10,13 +10,18 @@
 
 namespace ashlar::cli {
 
+/// What goes over a connection: those for images are large, which takes the builder's memory and
+/// time.
+enum class Sends { messages, images };
+
 /// A connection to the builder for one command. Every break of the connection is a transport
 /// problem.
 class Session {
 public:
   /// Connects as the arguments say. From then on, Ctrl-C and SIGTERM do not kill the program but
   /// cancel the call under way, so that the terminal is restored and the builder told.
-  [[nodiscard]] static Outcome<Session> open(const Arguments& arguments);
+  [[nodiscard]] static Outcome<Session> open(const Arguments& arguments,
+                                             Sends sends = Sends::messages);
 
   /// Makes the call; anything but Done is a problem. The request gets its id here.
   [[nodiscard]] Outcome<void> call(ipc::Request& request, const ipc::PartHandler& on_part);

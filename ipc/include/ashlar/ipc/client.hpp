@@ -18,8 +18,9 @@ namespace ashlar::ipc {
 inline constexpr std::uint32_t protocol_version = 1;
 
 struct ClientOptions {
-  std::string name;        // sent in Hello, for the builder's log: "ashlar 0.1.0"
-  int silence_ms = 60'000; // give up when nothing moves for so long; also bounds connecting
+  std::string name;          // sent in Hello, for the builder's log: "ashlar 0.1.0"
+  int silence_ms = 60'000;   // give up when nothing moves for so long; also bounds connecting
+  bool sends_images = false; // the connection is made for much at a time
 };
 
 /// A second descriptor to serve during a call: the terminal of a console.

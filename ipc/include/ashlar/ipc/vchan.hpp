@@ -4,7 +4,7 @@
 // Xen binds a vchan to one peer domain, so the builder opens one per connection. How they meet:
 //   1. the client picks a token (8 to 16 lower-case hexadecimal digits) and writes "connect", or
 //      "connect BUILDER" where the builder is not domain 0, to its own data/ashlar/TOKEN, that is
-//      /local/domain/CLIENT/data/ashlar/TOKEN;
+//      /local/domain/CLIENT/data/ashlar/TOKEN; with " small" after it, it asks for small rings;
 //   2. the builder, which watches that directory for the domains that it accepts as requesters,
 //   opens
 //      a vchan server for CLIENT at /local/domain/BUILDER/data/ashlar/CLIENT/TOKEN and answers by
@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +26,11 @@
 
 namespace ashlar::ipc {
 
-/// Bytes of each direction's ring: 1 MiB (256 grants each way); 4 KiB rings are 100 times slower.
-inline constexpr std::size_t vchan_ring_bytes = std::size_t{1} << 20;
+/// Bytes of each direction's ring, a page of the server's memory and a grant for each 4 KiB.
+enum class RingBytes : std::size_t {
+  for_images = std::size_t{1} << 20,    // images with smaller ones take longer: 4 KiB, 100 times
+  for_messages = std::size_t{64} << 10, // set up and taken down in a tenth of the time
+};
 
 /// Longest xenstore path for a vchan. libxenvchan 4.17 forms "PATH/event-channel" in 64 bytes and
 /// cuts what does not fit, without an error.
@@ -38,18 +42,23 @@ inline constexpr std::size_t max_vchan_path_bytes = 63 - 14;
 
 /// What a client's node says while it waits for the builder in this domain: any other domain leaves
 /// it alone.
-[[nodiscard]] std::string vchan_invitation(std::uint32_t builder_domid);
+[[nodiscard]] std::string vchan_invitation(std::uint32_t builder_domid, RingBytes rings);
+
+/// Which rings such a node asks the builder in this domain for; nothing when it says anything else.
+[[nodiscard]] std::optional<RingBytes> wanted_rings(std::string_view node,
+                                                    std::uint32_t builder_domid);
 
 /// Where the builder serves a client: /local/domain/BUILDER/data/ashlar/CLIENT/TOKEN.
 [[nodiscard]] std::string vchan_server_path(std::uint32_t builder_domid, std::uint32_t client_domid,
                                             std::string_view token);
 
-/// Opens the server end for `client_domid` at the path above. It takes 513 pages of xen_gntalloc,
-/// whose module parameter `limit` (1024 pages by default) bounds how many can be open at once.
+/// Opens the server end for `client_domid` at the path above. It takes 33 or 513 pages of
+/// xen_gntalloc, whose module parameter `limit` (1024 pages by default) bounds how many can be open
+/// at once.
 /// Errors: limit (the path is too long), io (no grants left, no Xen devices, …).
 /// The transport's destructor closes the ring and removes the server's xenstore nodes.
-[[nodiscard]] Result<std::unique_ptr<Transport>> serve_vchan(std::uint32_t client_domid,
-                                                             const std::string& xenstore_path);
+[[nodiscard]] Result<std::unique_ptr<Transport>>
+serve_vchan(std::uint32_t client_domid, const std::string& xenstore_path, RingBytes rings);
 
 /// Joins, as its client, a vchan that `server_domid` serves for this domain at `xenstore_path`.
 /// Never waits. Errors: not_found (nobody serves there now, or not for us: xenstored does not tell
@@ -60,6 +69,6 @@ inline constexpr std::size_t max_vchan_path_bytes = 63 - 14;
 /// Connects to the builder in domain `builder_domid`, with the steps above, within `timeout_ms`.
 /// Errors: denied (refused, with the reason), timeout, not_found (no Xen devices here), io.
 [[nodiscard]] Result<std::unique_ptr<Transport>> connect_vchan(std::uint32_t builder_domid,
-                                                               int timeout_ms);
+                                                               RingBytes rings, int timeout_ms);
 
 } // namespace ashlar::ipc

@@ -11,6 +11,7 @@
 #include "ashlar/broker/services.hpp"
 #include "ashlar/broker/session.hpp"
 #include "ashlar/ipc/unix_socket.hpp"
+#include "ashlar/ipc/vchan.hpp"
 
 namespace ashlar::broker {
 
@@ -42,7 +43,7 @@ public:
 private:
   using Id = std::uint64_t;
   void accept();
-  void open_vchan(std::uint32_t domid, const std::string& token);
+  void open_vchan(std::uint32_t domid, const std::string& token, ipc::RingBytes rings);
   void answer_requests(std::uint32_t domid);
   /// Why one more connection of this peer is not taken; empty: it is.
   [[nodiscard]] std::string no_room(const ipc::TransportPeer& peer) const;
