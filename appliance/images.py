@@ -105,7 +105,7 @@ SERVICE_MEMORY_MIB = 128
 BOOT_MANIFEST = """\
 [[domain]]
 name = "{name}"
-type = "pv"
+type = "pvh"
 vcpus = 1
 memory_mib = 512
 kernel = "{kernel}"

@@ -168,6 +168,8 @@ read_io_pages(const std::vector<const toml::table*>& tables, const std::string& 
   return ranges;
 }
 
+constexpr measure::GuestType guest_types[] = {measure::GuestType::pv, measure::GuestType::pvh};
+
 Result<VtpmImages> read_vtpm_images(const toml::table& table, const std::string& path) {
   VtpmImages images;
   std::uint64_t memory_mib = images.memory_kib >> 10;
@@ -177,6 +179,7 @@ Result<VtpmImages> read_vtpm_images(const toml::table& table, const std::string&
   reader.text("kernel", images.kernel);
   reader.text("initrd", images.initrd);
   reader.text("command_line", images.command_line);
+  reader.choice("type", images.type, guest_types);
   reader.number("memory_mib", memory_mib, min_memory_kib >> 10,
                 static_cast<std::int64_t>(max_memory_kib >> 10));
   TRY(reader.end());
@@ -185,9 +188,7 @@ Result<VtpmImages> read_vtpm_images(const toml::table& table, const std::string&
 }
 
 Result<BootDomain> read_boot_domain(const toml::table& table, const std::string& path) {
-  using measure::GuestType;
   using measure::StopAction;
-  static constexpr GuestType types[] = {GuestType::pv, GuestType::pvh};
   static constexpr StopAction actions[] = {StopAction::destroy, StopAction::restart,
                                            StopAction::preserve};
   BootDomain domain;
@@ -198,7 +199,7 @@ Result<BootDomain> read_boot_domain(const toml::table& table, const std::string&
     reader.required(key);
   constexpr auto most_mib = static_cast<std::int64_t>(max_memory_kib >> 10);
   reader.text("name", domain.configuration.name);
-  reader.choice("type", domain.configuration.type, types);
+  reader.choice("type", domain.configuration.type, guest_types);
   reader.number("vcpus", domain.configuration.vcpus, 1, max_vcpus);
   reader.number("memory_mib", memory_mib, min_memory_kib >> 10, most_mib);
   reader.number("max_memory_mib", max_memory_mib, min_memory_kib >> 10, most_mib);

@@ -27,7 +27,7 @@ std::string report_path(std::uint32_t vtpm_domid) {
 BootDomain vtpm_domain(const VtpmImages& images, const Domain& guest) {
   BootDomain wanted;
   wanted.configuration.name = "vtpm-" + measure::to_string(guest.uuid());
-  wanted.configuration.type = measure::GuestType::pv;
+  wanted.configuration.type = images.type;
   wanted.configuration.memory_kib = images.memory_kib;
   wanted.configuration.max_memory_kib = images.memory_kib;
   // A vTPM that ends has lost its PCRs: it never comes back for the same guest.

@@ -153,8 +153,14 @@ TEST_CASE("settings: images of vTPMs need both paths") {
   CHECK(settings->vtpm->initrd == "/i");
   CHECK(settings->vtpm->command_line == "quiet");
   CHECK(settings->vtpm->memory_kib == 128u << 10);
+  CHECK(settings->vtpm->type == measure::GuestType::pvh);
+  const auto paravirtualized =
+      parse_settings("[vtpm]\nkernel = \"/k\"\ninitrd = \"/i\"\ntype = \"pv\"\n", "builder.toml");
+  REQUIRE(paravirtualized);
+  CHECK(paravirtualized->vtpm->type == measure::GuestType::pv);
   for (const char* text :
        {"[vtpm]\nkernel = \"/k\"\n", "[vtpm]\ninitrd = \"/i\"\n",
-        "[vtpm]\nkernel = \"/k\"\ninitrd = \"/i\"\nmemory_mib = 1\n", "vtpm = true\n"})
+        "[vtpm]\nkernel = \"/k\"\ninitrd = \"/i\"\nmemory_mib = 1\n",
+        "[vtpm]\nkernel = \"/k\"\ninitrd = \"/i\"\ntype = \"hvm\"\n", "vtpm = true\n"})
     CHECK_FALSE(parse_settings(text, "builder.toml"));
 }

@@ -23,6 +23,7 @@ struct VtpmImages {
   std::string initrd; // path
   std::string command_line;
   std::uint64_t memory_kib = default_vtpm_memory_kib; // key: memory_mib
+  measure::GuestType type = measure::GuestType::pvh;
 };
 
 /// builder.toml. Defaults are those of a Debian domain 0.
