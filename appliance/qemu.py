@@ -17,12 +17,18 @@ XEN_ARGUMENTS = ("console=com1 com1=115200,8n1 dom0_mem={dom0_mib}M,max:{dom0_mi
                  "bootscrub=0 spec-ctrl=no noreboot=1 loglvl=warning guest_loglvl=warning")
 DOM0_MEMORY_MIB = 1024
 # The emulated processor does not speculate: this, and spec-ctrl=no above, leave out what would guard against that.
-# The blacklist has what takes longest of what nobody uses here.
-LEAN_KERNEL = ("cryptomgr.notests mitigations=off "
-               "initcall_blacklist=crypto_kdf108_init,cubictcp_register,init_kprobe_trace,slab_sysfs_init")
+# Memory is not cleared a second time when it is handed out. The blacklist has what takes longest of what nobody uses
+# here: among it, what makes Linux read the types of all its functions, for programs in BPF.
+UNUSED = ("crypto_kdf108_init", "cubictcp_register", "init_kprobe_trace", "slab_sysfs_init", "trace_eval_init",
+          "bpf_rstat_kfunc_init", "bpf_key_sig_kfuncs_init", "bpf_prog_test_run_init", "bpf_tcp_ca_kfunc_init",
+          "kfunc_init", "bpf_kfunc_init", "bpf_fs_kfuncs_init", "bpf_kprobe_multi_kfuncs_init", "bpf_mptcp_kfunc_init",
+          "cpumask_kfunc_init", "crypto_kfunc_init")
+LEAN_KERNEL = f"cryptomgr.notests mitigations=off init_on_alloc=0 initcall_blacklist={','.join(UNUSED)}"
 # Guests look for a timer chip that they do not have, in 100,000 reads of its ports, unless they know of no counter that
 # it would be compared with (Xen's clock, which counts by the same, is theirs all the same), and of the length of loops.
 LEAN_GUEST = f"ipv6.disable=1 {LEAN_KERNEL} clearcpuid=tsc lpj=4000000"
+# The same as a policy lists them.
+LEAN_PARAMETERS = ", ".join(f'"{parameter}"' for parameter in LEAN_GUEST.split())
 # With rodata=off, the kernel does not walk all its page tables to look for writable code: a tenth of its boot.
 # No driver of it uses DMA: swiotlb=512 keeps 1 MiB for that, instead of 64, which it would have to clear.
 DOM0_ARGUMENTS = f"console=hvc0 quiet loglevel=3 {LEAN_KERNEL} rodata=off swiotlb=512"

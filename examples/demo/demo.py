@@ -65,7 +65,7 @@ def make_images(build, nonce):
     shutil.copyfile(kernel("6.12-cloud").image, folder / "db-vmlinuz")
     images.write_guest(folder / INITRD, build=build)
     sent = {f"/images/{name}": folder / name for name in ("web-vmlinuz", "db-vmlinuz", INITRD)}
-    sent["/images/nonce"] = nonce
+    sent |= {"/images/nonce": nonce, "/images/parameters": qemu.LEAN_GUEST}
     toolstack = images.write_toolstack(folder / "toolstack-initrd", build, sent,
                                        demo=HERE / "toolstack.sh")
     # One kernel for all service domains: the toolstack's, the TPM Manager's and the vTPMs'.
@@ -82,6 +82,7 @@ def make_images(build, nonce):
         "toolstack_initrd": digest(toolstack, "sha256"),
         "db_kernel": digest(folder / "db-vmlinuz", "sha256"),
         "guest_initrd": digest(folder / INITRD, "sha256"),
+        "lean_parameters": qemu.LEAN_PARAMETERS,
         "toolstack_command_line": images.TOOLSTACK_COMMAND_LINE,
     }
     policies = {file.name: string.Template(file.read_text()).substitute(values)

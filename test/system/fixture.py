@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from appliance import images, repack
+from appliance import images, qemu, repack
 from appliance.kernels import kernel
 from machine import Machine
 
@@ -78,6 +78,7 @@ class Images:
             "tpm_tools": self.tpm_tools, "toolstack_kernel": self.kernels["pv"], "toolstack_initrd": toolstack,
             "tpm_manager_initrd": tpm_manager, "vtpm_initrd": self.vtpm()}
         values = {name.replace("-", "_"): sha256(path) for name, path in known.items()}
+        values["lean_parameters"] = qemu.LEAN_PARAMETERS
         values["toolstack_command_line"] = images.TOOLSTACK_COMMAND_LINE
         values["vtpm_command_line"] = images.VTPM_COMMAND_LINE
         values["tpm_manager_command_line"] = images.MANAGER_COMMAND_LINE
