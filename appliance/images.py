@@ -139,6 +139,7 @@ class Appliance:
     tpm_manager_initrd: Path = None               # none: the machine has no TPM Manager
     vtpm_initrd: Path = None                      # none: no vTPMs
     policies: dict = field(default_factory=dict)  # file name -> text
+    device_seconds: int = 0                       # that builds wait for devices; 0: as long as usual
     debug: bool = False                           # shell and Xen's own tools
     with_builder: bool = True                     # off for bringing up the parts below it
     second_toolstack: bool = False                # one more, which the appliance outlives
@@ -187,6 +188,8 @@ def _add_builder(archive, recipe):
         archive.file("/boot/ashlar/vtpm-initrd", recipe.vtpm_initrd)
         settings += VTPM_SETTINGS.format(command_line=VTPM_COMMAND_LINE,
                                          memory_mib=SERVICE_MEMORY_MIB)
+    if recipe.device_seconds:
+        settings = f"device_seconds = {recipe.device_seconds}\n{settings}"
     archive.file("/etc/ashlar/builder.toml", settings)
     for name, text in recipe.policies.items():
         archive.file(f"/etc/ashlar/policy.d/{name}", text)

@@ -17,6 +17,8 @@ ROOT = HERE.parent.parent
 OUT = ROOT / "out" / "system"
 POLICY = HERE / "policy"
 DEBIAN_CERTIFICATE = ROOT / "examples" / "policies" / "vtpm-required" / "05-debian.toml"
+# A backend is silent by design in one test, and the others wait for scripts in a domain that is slow.
+DEVICE_SECONDS = 45
 SETTLE_SECONDS = 20  # a destroyed domain's pages and nodes go a moment after the answer
 
 # The images in the toolstack domain, by name below /images.
@@ -113,7 +115,7 @@ def boot(made, name, builder=True, kernels=("pv", "pvh", "driver-domain"), prelo
         toolstack = made.toolstack(tuple(kernels)) if builder else None
         tpm_manager = made.tpm_manager(approved_vtpm, manager_preload)
         initrd = images.write_appliance(made.folder / f"appliance-{name}", images.Appliance(
-            build=made.build, debug=True, with_builder=builder, second_toolstack=second_toolstack,
+            build=made.build, debug=True, device_seconds=DEVICE_SECONDS, with_builder=builder, second_toolstack=second_toolstack,
             toolstack_kernel=made.kernels["pv"] if builder else None, toolstack_initrd=toolstack,
             policies=made.policies(toolstack, tpm_manager) if builder else {},
             service_kernel=made.kernels["pv"] if tpm else None,

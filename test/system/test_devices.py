@@ -127,6 +127,7 @@ def test_reboot_and_restart(machine):
     machine.toolstack.check("ashlar reboot device-3", 60)
     guests.await_console(machine, "device-3", "guest-ready device-3", times=2)
     after = guests.ask(machine, "info device-3")
+    assert machine.toolstack.check("losetup -a").count("own-1") == 1
     assert after["domid"] != before["domid"] and after["nics"] == before["nics"], (before, after)
     old = machine.dom0.check("pidof ashlar-builder").strip()
     # Both in one go: the devices are still being taken away when the builder dies.

@@ -21,7 +21,7 @@ Broker::Broker(EventLoop& loop, const Settings& settings, Outside outside, FdSto
     : loop_(loop), outside_(std::move(outside)), fd_store_(std::move(fd_store)),
       journal_(std::move(journal)),
       policy_(settings.policy_directory, settings.run_directory + "/releases"),
-      images_(settings.store_bytes), devices_(loop_, *outside_.store),
+      images_(settings.store_bytes), devices_(loop_, *outside_.store, settings.device_time),
       domains_(*outside_.hypervisor, *outside_.store, journal_, *outside_.manager, devices_),
       inspections_(*outside_.workshop, images_),
       builds_(*outside_.workshop, inspections_, domains_, journal_, *outside_.manager, devices_,

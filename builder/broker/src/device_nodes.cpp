@@ -5,12 +5,12 @@
 
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/measure/digest.hpp"
+#include "xenbus_state.hpp"
 
 namespace ashlar::broker {
 
 namespace {
 
-constexpr const char* initialising = "1"; // XenbusStateInitialising
 // What the backend's domain runs when a device comes or goes: always Xen's own, as root there. A
 // request that could name another program would be its master.
 constexpr const char* disk_script = "/etc/xen/scripts/block";
@@ -118,14 +118,14 @@ std::vector<xen::StoreNode> device_nodes(const Device& device) {
     add(home, "frontend", front);
     add(home, "frontend-id", std::to_string(device.frontend));
     add(home, "online", "1");
-    add(home, "state", initialising);
+    add(home, "state", xenbus::initialising);
     for (const auto& [name, value] : device.back)
       add(home, name, value);
   }
   add(note, "backend", back);
   add(front, "backend", back);
   add(front, "backend-id", std::to_string(device.backend));
-  add(front, "state", initialising);
+  add(front, "state", xenbus::initialising);
   add(front, untrusted_backend.first, untrusted_backend.second);
   for (const auto& [name, value] : device.front)
     add(front, name, value);

@@ -9,13 +9,12 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/base/log.hpp"
 #include "ashlar/broker/limits.hpp"
+#include "xenbus_state.hpp"
 
 namespace ashlar::broker {
 
 namespace {
 
-constexpr const char* initialising = "1";     // XenbusStateInitialising
-constexpr const char* closing = "5";          // XenbusStateClosing
 constexpr std::size_t max_report_bytes = 300; // shown of what a backend's domain says
 
 std::string status_path(const Device& device) {
@@ -81,7 +80,7 @@ void Devices::begin(std::uint64_t serial) {
       }))
     return;
   attaching.begun = true;
-  attaching.limit = loop_.after(device_attach_time, [this, serial] {
+  attaching.limit = loop_.after(attach_time_, [this, serial] {
     const std::vector<Device>& late = attaching_.at(serial).devices;
     const auto silent = std::ranges::find_if(
         late, [this](const Device& device) { return !report_of(device).ready; });
@@ -90,7 +89,7 @@ void Devices::begin(std::uint64_t serial) {
                      failure(ErrorCode::timeout, doing(device),
                              fmt::format("the domain \"{}\" did not set it up within {} s: does "
                                          "`xl devd` run there, and is the driver loaded?",
-                                         device.backend_name, device_attach_time.count())));
+                                         device.backend_name, attach_time_.count())));
   });
   if (const Status written = write(attaching.devices); !written)
     finish_attaching(serial, written);
@@ -169,10 +168,13 @@ void Devices::detach(const Domain& domain, Detached detached) {
       log::warning("detaching the devices of {}: {}", domain.name(), watched.error().message());
   for (const Device& device : detaching.devices) {
     const std::string path = device.backend_path();
+    // A guest that shut itself down has closed its end, and the backend its own: Linux' does not
+    // say so a second time, and `xl devd` removes only what is closed.
     Status told =
         untouched(device)
             ? store_.remove(path)
-            : store_.update(path, {{path + "/online", "0", {}}, {path + "/state", closing, {}}});
+            : store_.update(path, {{path + "/online", "0", {}},
+                                   {path + "/state", xenbus::closing, {}, xenbus::closed}});
     // Linux' backends let go when the frontend's end goes.
     if (told)
       told = store_.remove(device.frontend_path());
@@ -188,7 +190,7 @@ bool Devices::untouched(const Device& device) {
   const auto is = [&](const char* name, std::string_view value) {
     return store_.read(device.backend_path() + "/" + name).value_or("") == value;
   };
-  return is("state", initialising) && is("hotplug-status", "");
+  return is("state", xenbus::initialising) && is("hotplug-status", "");
 }
 
 bool Devices::let_go(const Device& device) {

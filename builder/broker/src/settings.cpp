@@ -231,6 +231,7 @@ Result<Settings> parse_settings(std::string_view text, const std::string& path) 
   const toml::table table = TRY(parse(text, path));
   Settings settings;
   std::uint64_t store_mib = settings.store_bytes >> 20;
+  auto device_seconds = static_cast<std::uint64_t>(settings.device_time.count());
   TableReader reader(table, path);
   reader.text("policy_directory", settings.policy_directory);
   reader.text("boot_manifest", settings.boot_manifest);
@@ -239,12 +240,14 @@ Result<Settings> parse_settings(std::string_view text, const std::string& path) 
   reader.text("console_log_directory", settings.console_log_directory);
   reader.text("libexec_directory", settings.libexec_directory);
   reader.number("store_mib", store_mib, 16, 1 << 20);
+  reader.number("device_seconds", device_seconds, 1, 3600);
   reader.boolean("inspect_ahead", settings.inspect_ahead);
   const toml::table* vtpm = reader.table("vtpm");
   TRY(reader.end());
   if (vtpm)
     settings.vtpm = TRY(read_vtpm_images(*vtpm, path));
   settings.store_bytes = store_mib << 20;
+  settings.device_time = std::chrono::seconds(device_seconds);
   return settings;
 }
 

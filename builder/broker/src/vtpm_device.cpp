@@ -6,14 +6,9 @@
 #include "ashlar/broker/device_nodes.hpp"
 #include "ashlar/broker/domain.hpp"
 #include "ashlar/broker/services.hpp"
+#include "xenbus_state.hpp"
 
 namespace ashlar::broker {
-
-namespace {
-
-constexpr const char* initialising = "1"; // XenbusStateInitialising
-
-} // namespace
 
 Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
   const std::string uuid = measure::to_string(device.uuid);
@@ -35,7 +30,7 @@ Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
       {back + "/handle", "0", {}},
       {back + "/online", "1", {}},
       {back + "/uuid", uuid, {}},
-      {back + "/state", initialising, {}},
+      {back + "/state", xenbus::initialising, {}},
   };
   if (device.kind == device_vtpm_state) {
     const bool guest = !device.requester.empty();
@@ -51,7 +46,7 @@ Status write_vtpm_device(xen::Store& store, const VtpmDevice& device) {
       {front + "/backend", back, {}},
       {front + "/backend-id", std::to_string(device.backend), {}},
       {front + "/handle", "0", {}},
-      {front + "/state", initialising, {}},
+      {front + "/state", xenbus::initialising, {}},
   };
   if (device.version != measure::Vtpm::none)
     nodes.push_back({front + "/version", measure::to_string(device.version), {}});

@@ -61,7 +61,8 @@ public:
         return there.error().code == ErrorCode::not_found ? Status{}
                                                           : std::unexpected(there.error());
       for (const StoreNode& node : nodes)
-        TRY(connection_->write(node.path, node.value, node.permission));
+        if (!node.unless || connection_->read(node.path) != node.unless)
+          TRY(connection_->write(node.path, node.value, node.permission));
       return {};
     });
   }

@@ -244,6 +244,16 @@ TEST_CASE(
   CHECK(scene.world.watches.size() == 1);
 }
 
+TEST_CASE("devices: a backend that has closed its end already stays closed") {
+  WithBackend scene;
+  scene.build();
+  scene.world.nodes[disk_path + "/state"] = "6";
+  REQUIRE(done(scene.client->call(by_domid(ashlar_v1_Request_destroy_tag, guest))));
+  CHECK(scene.world.nodes.at(disk_path + "/state") == "6");
+  CHECK(scene.world.nodes.at(disk_path + "/online") == "0");
+  CHECK(scene.world.nodes.at(nic_path + "/state") == "5");
+}
+
 TEST_CASE(
     "devices: the next guest gets a disk when the guest before has let go of it, not earlier") {
   WithBackend scene;

@@ -132,7 +132,7 @@ public:
     if (world_.fails("update"))
       return fault("changing " + path);
     for (const xen::StoreNode& node : nodes)
-      if (world_.nodes.contains(path))
+      if (world_.nodes.contains(path) && (!node.unless || world_.nodes[node.path] != *node.unless))
         TRY(write(node.path, node.value));
     return {};
   }

@@ -31,13 +31,14 @@ TEST_CASE("settings: an empty file gives the defaults") {
   CHECK(settings->run_directory == "/run/ashlar");
   CHECK(settings->store_bytes == default_store_bytes);
   CHECK(settings->inspect_ahead);
+  CHECK(settings->device_time == default_device_time);
 }
 
 TEST_CASE("settings: every key is read") {
   const auto settings = parse_settings(
       "policy_directory = \"/p\"\nboot_manifest = \"/b\"\nrun_directory = \"/r\"\nsocket = \"\"\n"
       "console_log_directory = \"/c\"\nlibexec_directory = \"/l\"\nstore_mib = 16\n"
-      "inspect_ahead = false\n",
+      "inspect_ahead = false\ndevice_seconds = 45\n",
       "builder.toml");
   REQUIRE(settings);
   CHECK(settings->policy_directory == "/p");
@@ -48,6 +49,7 @@ TEST_CASE("settings: every key is read") {
   CHECK(settings->libexec_directory == "/l");
   CHECK(settings->store_bytes == 16u << 20);
   CHECK_FALSE(settings->inspect_ahead);
+  CHECK(settings->device_time == std::chrono::seconds(45));
 }
 
 TEST_CASE("settings: mistakes are named with file, line and column") {
@@ -55,6 +57,7 @@ TEST_CASE("settings: mistakes are named with file, line and column") {
   CHECK(settings_error("sokcet = \"/x\"").contains("\"sokcet\" is not a key"));
   CHECK(settings_error("store_mib = \"much\"").contains("whole number"));
   CHECK(settings_error("store_mib = 15").contains("from 16 to"));
+  CHECK(settings_error("device_seconds = 0").contains("from 1 to 3600"));
   CHECK(settings_error("store_mib = -1").contains("from 16 to"));
   CHECK(settings_error("socket = 3").contains("must be a string"));
   CHECK(settings_error("socket = \"unfinished").starts_with("builder.toml:1:"));

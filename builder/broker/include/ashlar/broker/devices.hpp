@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -23,7 +24,9 @@ public:
   using Attached = std::function<void(Status)>;
   using Detached = std::function<void()>;
 
-  Devices(EventLoop& loop, xen::Store& store) : loop_(loop), store_(store) {}
+  /// `attach_time`: how long a build waits for its backends.
+  Devices(EventLoop& loop, xen::Store& store, std::chrono::seconds attach_time)
+      : loop_(loop), store_(store), attach_time_(attach_time) {}
   Devices(const Devices&) = delete;
   Devices& operator=(const Devices&) = delete;
   ~Devices();
@@ -84,6 +87,7 @@ private:
 
   EventLoop& loop_;
   xen::Store& store_;
+  std::chrono::seconds attach_time_;
   std::map<std::uint64_t, Attaching> attaching_; // by serial
   std::map<std::uint64_t, Detaching> detaching_;
 };

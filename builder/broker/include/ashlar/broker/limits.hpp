@@ -55,7 +55,7 @@ inline constexpr std::chrono::seconds tpm_manager_start_time{180};
 // Disks and network interfaces.
 /// From the nodes of a device to its backend's word that it is set up: Xen's scripts may wait for a
 /// lock, or for udev.
-inline constexpr std::chrono::seconds device_attach_time{90};
+inline constexpr std::chrono::seconds default_device_time{90};
 /// For a backend to let go of the devices of a guest that is gone; its scripts then clean up.
 inline constexpr std::chrono::seconds device_detach_time{60};
 /// While backends are waited for the requester hears of it so often.

@@ -3,6 +3,7 @@
 // error.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,7 +38,8 @@ struct Settings {
   std::string libexec_directory = "/usr/libexec/ashlar"; // ashlar-inspector, ashlar-constructor
   std::uint64_t store_bytes = default_store_bytes;       // key: store_mib
   bool inspect_ahead = true; // approved kernels are inspected when they come, not when first built
-  std::optional<VtpmImages> vtpm; // none: no guest can have a vTPM
+  std::chrono::seconds device_time = default_device_time; // key: device_seconds
+  std::optional<VtpmImages> vtpm;                         // none: no guest can have a vTPM
 };
 
 /// One domain that the builder starts by itself, through the same steps as any other: measured,

@@ -35,8 +35,8 @@ public:
   [[nodiscard]] virtual Status replace(const std::string& stale,
                                        const std::vector<StoreNode>& nodes) = 0;
 
-  /// In one transaction, writes the nodes if `path` is there; that it is not is success. A domain
-  /// that removes its nodes at the same time gets none of them back.
+  /// In one transaction, writes the nodes (but see StoreNode::unless) if `path` is there; that it
+  /// is not is success. A domain that removes its nodes at the same time gets none of them back.
   [[nodiscard]] virtual Status update(const std::string& path,
                                       const std::vector<StoreNode>& nodes) = 0;
 

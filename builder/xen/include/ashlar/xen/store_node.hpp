@@ -19,7 +19,8 @@ struct Permission {
 struct StoreNode {
   std::string path; // absolute
   std::string value;
-  std::optional<Permission> permission; // without one, the parent's holds
+  std::optional<Permission> permission;   // without one, the parent's holds
+  std::optional<std::string> unless = {}; // update() leaves a node that has this value as it is
 };
 
 } // namespace ashlar::xen
