@@ -7,7 +7,9 @@ from pathlib import Path
 from appliance import contents
 from appliance.archive import Archive
 from appliance.kernels import guest_package, kernel
-from appliance.qemu import LEAN_GUEST
+from appliance.settings import (BOOT_MANIFEST, BUILDER_SETTINGS, MANAGER_COMMAND_LINE, MANAGER_MANIFEST,
+                                SERVICE_KERNEL, SERVICE_MEMORY_MIB, TOOLSTACK_COMMAND_LINE, VTPM_COMMAND_LINE,
+                                VTPM_SETTINGS, XENSTORED_SETTINGS)
 
 HERE = Path(__file__).resolve().parent
 
@@ -37,85 +39,6 @@ TPM2_TOOLS = ("selftest", "gettestresult", "getrandom", "pcrread", "createek", "
               "pcrreset", "pcrallocate", "clear", "pcrextend")
 # tpm2-tools opens it with dlopen: ldd does not list it.
 TPM2_DEVICE = Path("/usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0")
-
-BUILDER_SETTINGS = """\
-policy_directory = "/etc/ashlar/policy.d"
-boot_manifest = "/etc/ashlar/boot.toml"
-run_directory = "/run/ashlar"
-socket = "/run/ashlar/ashlar.sock"
-console_log_directory = "/var/log/xen/console"
-libexec_directory = "/usr/libexec/ashlar"
-"""
-
-# What it would do without being told, said here so that it stays so: permissions hold, also for watches, and a
-# guest's nodes, watches and requests are counted. And it is to write little: its logs are in the machine's memory.
-XENSTORED_SETTINGS = """\
-xenstored-kva = /proc/xen/xsd_kva
-xenstored-port = /proc/xen/xsd_port
-pid-file = /run/xenstored.pid
-persistent = false
-perms-activate = true
-perms-watch-activate = true
-quota-activate = true
-quota-maxentity = 1000
-quota-maxsize = 2048
-quota-maxwatch = 100
-quota-transaction = 10
-quota-maxrequests = 1024
-quota-path-max = 1024
-quota-maxoutstanding = 1024
-quota-maxwatchevents = 1024
-access-log-nb-files = 0
-xenstored-log-level = error
-xenstored-log-nb-files = 1
-xenstored-log-nb-lines = 1000
-xenstored-log-nb-chars = 200
-"""
-
-SERVICE_KERNEL = "/boot/ashlar/service-vmlinuz"
-# The TIS registers of the machine's TPM: 5 pages, a locality each (TCG PC Client Platform TPM Profile).
-MANAGER_MANIFEST = """\
-[[domain]]
-name = "tpm-manager"
-type = "pv"
-vcpus = 1
-memory_mib = {memory_mib}
-kernel = "/boot/ashlar/service-vmlinuz"
-initrds = ["/boot/ashlar/tpm-manager-initrd"]
-command_line = "{command_line}"
-essential = true
-tpm_manager = true
-iomem = [{{ first_page = 0xfed40, pages = 5 }}]
-
-"""
-VTPM_SETTINGS = """\
-
-[vtpm]
-kernel = "/boot/ashlar/service-vmlinuz"
-initrd = "/boot/ashlar/vtpm-initrd"
-command_line = "{command_line}"
-memory_mib = {memory_mib}
-"""
-# What a service domain has no use for: tests of algorithms that it does not call, a network.
-SERVICE_COMMAND_LINE = f"console=hvc0 quiet loglevel=3 panic=1 {LEAN_GUEST}"
-VTPM_COMMAND_LINE = SERVICE_COMMAND_LINE
-MANAGER_COMMAND_LINE = VTPM_COMMAND_LINE + " tpm_tis.force=1 tpm_tis.interrupts=0"
-SERVICE_MEMORY_MIB = 128
-
-BOOT_MANIFEST = """\
-[[domain]]
-name = "{name}"
-type = "pvh"
-vcpus = 1
-memory_mib = 512
-kernel = "{kernel}"
-initrds = ["/boot/ashlar/toolstack-initrd"]
-command_line = "{command_line}"
-requester = true
-essential = {essential}
-vtpm_state_store = {vtpm_state_store}
-"""
-TOOLSTACK_COMMAND_LINE = SERVICE_COMMAND_LINE
 
 # Where the programs of the build directory go.
 PROGRAMS = {
