@@ -115,7 +115,8 @@ def boot(made, name, builder=True, kernels=("pv", "pvh", "driver-domain"), prelo
         toolstack = made.toolstack(tuple(kernels)) if builder else None
         tpm_manager = made.tpm_manager(approved_vtpm, manager_preload)
         initrd = images.write_appliance(made.folder / f"appliance-{name}", images.Appliance(
-            build=made.build, debug=True, device_seconds=DEVICE_SECONDS, with_builder=builder, second_toolstack=second_toolstack,
+            build=made.build, debug=True, device_seconds=DEVICE_SECONDS,
+            with_builder=builder, second_toolstack=second_toolstack,
             toolstack_kernel=made.kernels["pv"] if builder else None, toolstack_initrd=toolstack,
             policies=made.policies(toolstack, tpm_manager) if builder else {},
             service_kernel=made.kernels["pv"] if tpm else None,
