@@ -6,6 +6,7 @@ The harness looks after each test whether a domain, a node or a process is left 
 
 from pathlib import Path
 
+import fixture
 import steps
 
 # The machine of test_restart, too.
@@ -13,6 +14,8 @@ BOOT = {"preload": "test/system/fault/ashlar-fault.so",
         "kernels": ("pv", "payload-elf", "payload-xz")}
 
 POINTS = (Path(__file__).resolve().parent / "fault" / "points.txt").read_text().split()
+# The kernel "pv", which the first test sends.
+HELD = f"sha256:{fixture.sha256(fixture.kernel('6.1-cloud').image)}"
 PVH_ONLY = {"xc_hvm_param_set", "xc_set_paging_mempool_size", "xc_domain_set_memory_map"}
 
 # What the error has to say was being done.
@@ -61,7 +64,7 @@ def create_with_fault(machine, fault, type):
     """Has a guest built while the fault is set; gives the command's status and output."""
     machine.dom0.check(f"echo '{fault}' >/run/ashlar-fault")
     try:
-        return machine.toolstack.run(steps.create_command("faulty", type=type), 120)
+        return machine.toolstack.run(steps.create_command("faulty", type=type, kernel=HELD), 120)
     finally:
         machine.dom0.check("rm /run/ashlar-fault")
 

@@ -3,11 +3,7 @@
 
 import guests
 import steps
-from test_vtpm import assert_pcrs, create, host, vtpm_domid
-
-BOOT = {"tpm": True, "memory_mib": 5120, "kernels": ("pv",),
-        "preload": "test/system/fault/ashlar-fault.so",
-        "manager_preload": "test/system/fault/ashlar-manager-fault.so"}
+from test_vtpm import BOOT, VERSION, assert_pcrs, create, host, vtpm_domid
 
 BUILDER = "/usr/sbin/ashlar-builder"
 CONSOLES = "/var/log/xen/console"
@@ -25,13 +21,12 @@ def killed_at(moment):
         node = f"/local/domain/{manager_domid(machine)}/data/ashlar-test"
         machine.dom0.check(f"xenstore-write {node} {moment}")
         name = f"kill-{moment}"
-        guests.create(machine, name)
+        guests.create(machine, name, options="--paused")
         # The process that died took the node along.
         assert machine.dom0.run(f"xenstore-read {node}")[0] != 0
         after = host(machine)
         assert after["log_events"] == before["log_events"] + 1, (before, after)
         assert after["sha256"] != before["sha256"]
-        guests.await_ready(machine, name)
         guests.destroy(machine, name)
     test.__doc__ = f"A TPM Manager that is killed {moment} loses no record and doubles none."
     return test
@@ -97,6 +92,6 @@ def test_replayed_and_late(machine):
     # The guest's, its vTPM's, and the two that were sent in between.
     machine.toolstack.wait_for("ashlar host", 60)
     assert host(machine)["log_events"] == before["log_events"] + 4
-    create(machine, "next", "1.2")
-    assert_pcrs(machine, "next", "1.2", "pv")
+    create(machine, "next", VERSION)
+    assert_pcrs(machine, "next", VERSION, "pv")
     guests.destroy(machine, "next")

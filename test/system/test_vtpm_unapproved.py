@@ -4,7 +4,7 @@
 import guests
 import test_vtpm
 
-BOOT = {"tpm": True, "approved_vtpm": "pvh"}
+BOOT = {"tpm": True, "approved_vtpm": "pvh", "kernels": ("pv",)}
 
 
 def test_unapproved(machine):
