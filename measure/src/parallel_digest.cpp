@@ -66,10 +66,7 @@ public:
     std::unique_lock lock(mutex_);
     available_ = std::clamp(count, available_, bytes_.size());
     news_.notify_all();
-    progress_.wait(lock, [this] {
-      return std::ranges::all_of(
-          lanes_, [this](const Lane& lane) { return available_ - lane.done <= max_lag_bytes; });
-    });
+    progress_.wait(lock, [this] { return caught_up(); });
   }
 
   Result<Digests> finish() {
@@ -104,6 +101,11 @@ private:
     return furthest;
   }
 
+  bool caught_up() const {
+    return std::ranges::all_of(
+        lanes_, [this](const Lane& lane) { return available_ - lane.done <= max_lag_bytes; });
+  }
+
   bool ended() const {
     return given_up_ || (complete_ && std::ranges::all_of(lanes_, [this](const Lane& lane) {
                            return lane.taken || lane.done == available_;
@@ -126,7 +128,9 @@ private:
         lane->outcome = std::move(hashed);
       lane->done += piece.size();
       lane->taken = false;
-      progress_.notify_one();
+      // Not with each piece: who is woken in vain takes a core from those that hash.
+      if (caught_up())
+        progress_.notify_one();
     }
   }
 
