@@ -11,6 +11,7 @@
 #include "ashlar/constructor/acpi_tables.hpp"
 #include "ashlar/constructor/memory_layout.hpp"
 #include "ashlar/constructor/memory_need.hpp"
+#include "ashlar/inspector/one_reading.hpp"
 #include "xen_guest_headers.hpp"
 
 namespace ashlar::constructor {
@@ -67,11 +68,12 @@ Status ImageBuilder::allocate() {
 
 Status ImageBuilder::take_payload(const Payload& payload) {
   // libxenguest would unpack a compressed kernel itself, with code that should never see such
-  // bytes.
+  // bytes. The inspector looked too; but this process has Xen open, and does not rely on it.
   if (payload.kernel.size() < elf_magic.size() ||
       !std::ranges::equal(payload.kernel.first(elf_magic.size()), elf_magic))
     return failure(ErrorCode::invalid, fmt::format("building domain {}: taking the kernel", domid_),
                    "it does not begin like an ELF file");
+  TRY(inspector::require_one_reading(payload.kernel));
   TRY(check(xc_dom_kernel_mem(image_.get(), payload.kernel.data(), payload.kernel.size()),
             "taking the kernel"));
   if (payload.initrd.empty())

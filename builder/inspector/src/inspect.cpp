@@ -8,6 +8,7 @@
 
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/inspector/limits.hpp"
+#include "ashlar/inspector/one_reading.hpp"
 #include "boot_modes.hpp"
 #include "bzimage.hpp"
 #include "decompress.hpp"
@@ -25,6 +26,7 @@ Result<Description> inspect_plain(std::span<const std::byte> file) {
   if (file.size() > max_plain_bytes)
     return failure(ErrorCode::limit, "inspecting the ELF kernel",
                    fmt::format("it has {} bytes; the limit is {}", file.size(), max_plain_bytes));
+  TRY(require_one_reading(file));
   const ElfHeader header = TRY(read_elf_header(file));
   const std::vector<Segment> segments = TRY(read_segments(file, header));
   const LoadMap map = TRY(LoadMap::of(segments));

@@ -6,6 +6,7 @@
 #include <xen/elfnote.h>
 
 #include "ashlar/inspector/limits.hpp"
+#include "ashlar/inspector/one_reading.hpp"
 #include "memory_sink.hpp"
 
 using namespace ashlar;
@@ -108,6 +109,32 @@ TEST_CASE("elf: rejects other classes, byte orders, versions, machines and types
                 "type");
   check_refused(kernel_with(offsetof(Elf64_Ehdr, e_type), ET_DYN, 2), ErrorCode::unsupported,
                 "type");
+}
+
+TEST_CASE("elf: rejects what libxenguest's other loaders would take") {
+  constexpr std::size_t gap = section_headers_at + 2 * section_header_size + 8;
+  static_assert(gap + 12 <= notes_at && gap % 4 == 0);
+  Bytes image = plain_kernel();
+  put(image, gap, 0x336ec578, 4);
+  put(image, gap + 4, 0x00010000, 4);
+  CHECK(inspect_it(image)); // its sum is wrong: no header
+  put(image, gap + 8, -(0x336ec578u + 0x00010000u), 4);
+  check_refused(image, ErrorCode::invalid, "multiboot format at byte 0x170");
+
+  Bytes kernel(8192 + 8);
+  CHECK(require_one_reading(kernel));
+  put(kernel, 8188, 0x336ec578, 4);
+  put(kernel, 8192 + 4, -0x336ec578u, 4);
+  CHECK(!require_one_reading(kernel)); // the last place that is looked at
+  kernel.pop_back();
+  CHECK(require_one_reading(kernel));
+  put(kernel, 0x202, 0x53726448, 4);
+  CHECK(!require_one_reading(kernel));
+  kernel.resize(0x206);
+  CHECK(!require_one_reading(kernel));
+  kernel.resize(0x205);
+  CHECK(require_one_reading(kernel));
+  CHECK(require_one_reading({}));
 }
 
 TEST_CASE("elf: rejects a program header past the end of the file") {
