@@ -23,18 +23,30 @@ std::string requests_path(std::uint32_t domid) {
   return fmt::format("/local/domain/{}/data/ashlar", domid);
 }
 
-/// The domid in a path below requests_path(), if it is one.
-std::optional<std::uint32_t> requesting_domid(std::string_view path) {
+/// What a path at or below requests_path() is about.
+struct Asked {
+  std::uint32_t domid = 0;
+  std::string_view token; // empty: all that the domain asks for
+};
+
+/// Nothing for other paths, also below a request, where nobody has to write.
+std::optional<Asked> asked_at(std::string_view path) {
   constexpr std::string_view prefix = "/local/domain/";
+  constexpr std::string_view suffix = "/data/ashlar";
   if (!path.starts_with(prefix))
     return std::nullopt;
   path.remove_prefix(prefix.size());
-  std::uint32_t domid = 0;
-  const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), domid);
-  const std::string_view rest(end, path.data() + path.size());
-  if (error != std::errc() || !rest.starts_with("/data/ashlar"))
+  Asked asked;
+  const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), asked.domid);
+  path.remove_prefix(static_cast<std::size_t>(end - path.data()));
+  if (error != std::errc() || !path.starts_with(suffix))
     return std::nullopt;
-  return domid;
+  path.remove_prefix(suffix.size());
+  if (path.empty())
+    return asked;
+  asked.token = path.substr(1);
+  return path.front() == '/' && ipc::valid_vchan_token(asked.token) ? std::optional(asked)
+                                                                    : std::nullopt;
 }
 
 /// The same domain, or the same user in whatever process.
@@ -115,36 +127,47 @@ void Sessions::domains_changed() {
       session->close("its domain is gone");
   }
   for (const std::uint32_t domid : watched_)
-    if (!wanted.contains(domid))
+    if (!wanted.contains(domid)) {
       forget_requests(services_.store, domid);
+      unread_.erase(domid);
+    }
   for (const std::uint32_t domid : wanted) {
     if (watched_.contains(domid))
       continue;
     remove_rings(services_.store, domid); // nobody is connected yet: they are a predecessor's
     if (const Status watching = services_.store.watch(requests_path(domid)); !watching)
       log::error("domain {} will not be able to connect: {}", domid, watching.error().message());
+    else
+      unread_.insert(domid);
   }
   watched_ = std::move(wanted);
 }
 
 void Sessions::store_changed(const std::string& path) {
-  const std::optional<std::uint32_t> domid = requesting_domid(path);
-  if (domid && watched_.contains(*domid))
-    answer_requests(*domid);
-}
-
-void Sessions::answer_requests(std::uint32_t domid) {
-  const Result<std::vector<std::string>> tokens = services_.store.list(requests_path(domid));
+  const std::optional<Asked> asked = asked_at(path);
+  if (!asked || !watched_.contains(asked->domid))
+    return;
+  if (!asked->token.empty())
+    return answer_request(asked->domid, std::string(asked->token));
+  // A watch begins with an event of its own, and then the requests that are there are read. Later
+  // each tells its name: a domain that writes without end costs one look a time, whatever else it
+  // keeps there.
+  if (unread_.erase(asked->domid) == 0)
+    return;
+  const Result<std::vector<std::string>> tokens = services_.store.list(requests_path(asked->domid));
   if (!tokens)
     return; // none now
-  for (const std::string& token : *tokens) {
-    const std::string node = requests_path(domid) + "/" + token;
-    const Result<std::string> state = services_.store.read(node);
-    if (!ipc::valid_vchan_token(token) || !state)
-      continue;
-    if (const auto rings = ipc::wanted_rings(*state, builder_domid))
-      open_vchan(domid, token, *rings);
-  }
+  for (const std::string& token : *tokens)
+    if (ipc::valid_vchan_token(token))
+      answer_request(asked->domid, token);
+}
+
+void Sessions::answer_request(std::uint32_t domid, const std::string& token) {
+  const Result<std::string> state = services_.store.read(requests_path(domid) + "/" + token);
+  if (!state)
+    return;
+  if (const auto rings = ipc::wanted_rings(*state, builder_domid))
+    open_vchan(domid, token, *rings);
 }
 
 void Sessions::open_vchan(std::uint32_t domid, const std::string& token, ipc::RingBytes rings) {

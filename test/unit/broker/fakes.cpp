@@ -100,6 +100,7 @@ public:
     return path;
   }
   Result<std::string> read(const std::string& path) override {
+    ++world_.store_reads;
     const auto found = world_.nodes.find(path);
     if (found == world_.nodes.end())
       return failure(ErrorCode::not_found, "reading " + path, "no such node");

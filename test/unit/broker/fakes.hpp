@@ -33,6 +33,7 @@ struct World {
   std::set<std::string> watches;
   std::deque<std::string> events;
   UniqueFd event_fd; // readable while events wait
+  std::size_t store_reads = 0;
 
   std::map<std::string, int> faults; // how many of the next calls of this name fail
   std::optional<Error> inspect_error;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "ashlar/broker/settings.hpp"
 #include "scene.hpp"
@@ -198,6 +199,30 @@ TEST_CASE("lifecycle: the nodes of a killed builder's vchans are removed by its 
   scene.world.nodes[ring] = "8";
   scene.restart();
   CHECK_FALSE(scene.world.nodes.contains(ring));
+}
+
+TEST_CASE(
+    "lifecycle: a change of one connection's request costs one look, however many there are") {
+  Scene scene;
+  BootDomain toolstack = boot_domain(scene);
+  toolstack.requester = true;
+  scene.broker->boot({toolstack});
+  REQUIRE(scene.until([&] { return scene.world.count("unpause") == 1; }));
+  const std::string requests = "/local/domain/1/data/ashlar";
+  for (int i = 0; i < 900; ++i)
+    scene.world.nodes[fmt::format("{}/{:08x}", requests, i)] = "ready";
+  scene.world.fire(requests); // comes with the watch: a new builder reads what it finds
+  scene.settle();
+  CHECK(scene.world.store_reads >= 900);
+
+  const std::size_t before = scene.world.store_reads;
+  for (const auto* changed : {"", "/no-token", "/00000001/deeper", "elsewhere"})
+    scene.world.fire(requests + changed);
+  scene.settle();
+  CHECK(scene.world.store_reads == before);
+  scene.world.fire(requests + "/00000001");
+  scene.settle();
+  CHECK(scene.world.store_reads == before + 1);
 }
 
 TEST_CASE("lifecycle: the builder stops when an essential domain has ended") {

@@ -44,7 +44,7 @@ private:
   using Id = std::uint64_t;
   void accept();
   void open_vchan(std::uint32_t domid, const std::string& token, ipc::RingBytes rings);
-  void answer_requests(std::uint32_t domid);
+  void answer_request(std::uint32_t domid, const std::string& token);
   /// Why one more connection of this peer is not taken; empty: it is.
   [[nodiscard]] std::string no_room(const ipc::TransportPeer& peer) const;
 
@@ -54,6 +54,7 @@ private:
   std::map<Id, std::unique_ptr<Session>> sessions_;
   Id next_id_ = 1;
   std::set<std::uint32_t> watched_; // domids whose requests are watched
+  std::set<std::uint32_t> unread_;  // those of them whose requests were not read yet
 };
 
 } // namespace ashlar::broker
