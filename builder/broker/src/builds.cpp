@@ -44,15 +44,27 @@ std::vector<UsedImage*> brought_unverified(Domain& draft, const std::string& pol
 
 } // namespace
 
-Result<Builds::Id> Builds::submit(Domain draft, Stage stage, Done done, OpenDecision decision) {
-  const auto dry = [](const auto& entry) { return entry.second.decision.only_allowed != nullptr; };
-  const auto dry_runs = static_cast<std::size_t>(std::ranges::count_if(builds_, dry));
-  const bool full = decision.only_allowed ? dry_runs >= max_dry_runs
-                                          : builds_.size() - dry_runs >= max_queued_builds;
-  if (full)
+Status Builds::check_queue(const std::string& requester, bool dry_run) const {
+  std::size_t of_kind = 0;
+  std::size_t own = 0;
+  for (const auto& [id, build] : builds_) {
+    if ((build.decision.only_allowed != nullptr) != dry_run)
+      continue;
+    ++of_kind;
+    own += build.draft.record.requester == requester ? 1 : 0;
+  }
+  const auto busy = [](std::size_t waiting, const char* whose) {
     return failure(ErrorCode::busy, "queueing the build",
-                   fmt::format("{} of its kind wait already: try again later",
-                               decision.only_allowed ? dry_runs : builds_.size() - dry_runs));
+                   fmt::format("{} {} wait already: try again later", waiting, whose));
+  };
+  if (of_kind >= (dry_run ? max_dry_runs : max_queued_builds))
+    return busy(of_kind, "of its kind");
+  if (!dry_run && own >= max_queued_builds_per_requester)
+    return busy(own, "of yours");
+  return {};
+}
+
+Builds::Id Builds::submit(Domain draft, Stage stage, Done done, OpenDecision decision) {
   const Id id = next_id_++;
   // A vTPM's guest is under way: were it to wait for its turn, two guests could wait for ever.
   const bool first = draft.vtpm_of != 0;
@@ -337,7 +349,7 @@ void Builds::clean_up(const Domain& draft) {
 std::vector<const Domain*> Builds::drafts() const {
   std::vector<const Domain*> drafts;
   for (const auto& [id, build] : builds_)
-    if (!build.decision.only_allowed)
+    if (!build.decision.only_allowed && !domains_.find_serial(build.draft.record.serial))
       drafts.push_back(&build.draft);
   return drafts;
 }

@@ -152,7 +152,26 @@ void Devices::finish_attaching(std::uint64_t serial, const Status& outcome) {
   attached(outcome);
 }
 
+void Devices::stop_attaching(std::uint64_t serial) {
+  const auto found = attaching_.find(serial);
+  if (found == attaching_.end())
+    return;
+  Attaching& attaching = found->second;
+  if (attaching.begun)
+    for (const Device& device : attaching.devices)
+      static_cast<void>(store_.unwatch(status_path(device)));
+  attaching.begun = true; // so that nothing is written for it later
+  attaching.devices.clear();
+  loop_.forget(attaching.limit);
+  // Its build is told later: whoever destroys the domain is in the middle of it.
+  attaching.limit = loop_.after(std::chrono::milliseconds(0), [this, serial] {
+    finish_attaching(serial, failure(ErrorCode::cancelled, "attaching its devices",
+                                     "the domain was destroyed before it was ready"));
+  });
+}
+
 void Devices::detach(const Domain& domain, Detached detached) {
+  stop_attaching(domain.record.serial);
   Result<std::vector<Device>> devices = devices_of(domain);
   if (!devices || devices->empty())
     return detached();

@@ -124,10 +124,11 @@ void Lifecycle::restart(const Domain& old) {
   if (old.tpm_manager)
     return end(old, "may not be restarted: its log would begin anew and the hardware PCR would "
                     "not; restart the machine");
-  const auto uptime =
-      static_cast<std::int64_t>(std::time(nullptr)) - static_cast<std::int64_t>(old.started_unix);
-  if (uptime < min_uptime_for_restart.count())
-    return end(old, fmt::format("asked for a restart only {} s after its start", uptime));
+  const std::chrono::seconds uptime(static_cast<std::int64_t>(std::time(nullptr)) -
+                                    static_cast<std::int64_t>(old.started_unix));
+  if (const std::string why = limit_.refuse(old.uuid(), uptime, EventLoop::Clock::now());
+      !why.empty())
+    return end(old, why);
   if (!all_images_held(old))
     return end(old,
                "cannot be restarted: its images were lost when the builder restarted without a "
@@ -136,6 +137,7 @@ void Lifecycle::restart(const Domain& old) {
   const bool requester = old.requester;
   const bool essential = old.essential;
   const bool state_store = old.vtpm_state_store;
+  const auto io_pages = old.io_pages;
   const std::string name = old.name();
   // The policy of today decides: images whose approval was withdrawn do not start again.
   const auto policy = services_.policy.current();
@@ -152,13 +154,14 @@ void Lifecycle::restart(const Domain& old) {
   draft->requester = requester;
   draft->essential = essential;
   draft->vtpm_state_store = state_store;
+  draft->io_pages = io_pages;
   OpenDecision open;
   if (decision.unverified || brings_unverified(*policy, request))
     open = open_decision(policy, [this, essential, name](const policy::Decision& refusal) {
       log::notice("domain {} may not be restarted: {}", name, refusal.reason);
       ended_for_good(essential, name);
     });
-  const auto submitted = services_.builds.submit(
+  services_.builds.submit(
       std::move(*draft), [](const char*) {},
       [this, essential, name](Result<const Domain*> built) {
         if (built)
@@ -167,10 +170,6 @@ void Lifecycle::restart(const Domain& old) {
         ended_for_good(essential, name);
       },
       std::move(open));
-  if (!submitted) {
-    log::error("restarting domain {}: {}", name, submitted.error().message());
-    return ended_for_good(essential, name);
-  }
   services_.builds.advance();
 }
 

@@ -46,6 +46,12 @@ void Session::create(std::uint32_t id, const ashlar_v1_Create& create) {
   Result<GuestRequest> request = guest_request(create);
   if (!request)
     return finish(id, std::unexpected(request.error()));
+  if (request->configuration.name.starts_with(vtpm_name_prefix))
+    return finish(id, failure(ErrorCode::invalid,
+                              fmt::format("checking the name \"{}\"", request->configuration.name),
+                              fmt::format("names that begin with \"{}\" are for the domains of "
+                                          "guests' vTPMs: choose another",
+                                          vtpm_name_prefix)));
   request->peer = peer_;
   const auto policy = services_.policy.current();
   std::vector<std::uint32_t> missing;
@@ -96,6 +102,7 @@ Status Session::submit(std::uint32_t id, const GuestRequest& request,
                        const std::shared_ptr<const policy::Policy>& policy,
                        const policy::Decision& decision) {
   TRY(check_builds_under_way());
+  TRY(services_.builds.check_queue(decision.requester, false));
   Domain draft = TRY(make_draft(request, *policy, decision));
   TRY(forget_console(services_.settings.console_log_directory, draft.name()));
   const std::string name = draft.name();
@@ -105,7 +112,7 @@ Status Session::submit(std::uint32_t id, const GuestRequest& request,
       builds_.erase(id);
       refuse(id, name, refusal);
     });
-  builds_[id] = TRY(services_.builds.submit(
+  builds_[id] = services_.builds.submit(
       std::move(draft), [this, id](const char* stage) { send(progress_reply(id, stage)); },
       [this, id, name](const Result<const Domain*>& built) {
         builds_.erase(id);
@@ -121,7 +128,7 @@ Status Session::submit(std::uint32_t id, const GuestRequest& request,
                           services_.domains.find_vtpm_of((*built)->record.serial), true));
         send(done_reply(id));
       },
-      std::move(open)));
+      std::move(open));
   log::notice("{}: build of \"{}\" begins (rule \"{}\")", name_, name, decision.rule);
   send(progress_reply(id, "queue"));
   services_.builds.advance();
@@ -136,6 +143,7 @@ Status Session::answer_only(std::uint32_t id, const GuestRequest& request,
     return {};
   }
   TRY(check_builds_under_way());
+  TRY(services_.builds.check_queue(decision.requester, true));
   Domain draft = TRY(make_draft(request, *policy, decision));
   const std::string name = draft.name();
   OpenDecision open = open_decision(policy, [this, id, name](const policy::Decision& refusal) {
@@ -146,13 +154,13 @@ Status Session::answer_only(std::uint32_t id, const GuestRequest& request,
     builds_.erase(id);
     send(done_reply(id));
   };
-  builds_[id] = TRY(services_.builds.submit(
+  builds_[id] = services_.builds.submit(
       std::move(draft), [this, id](const char* stage) { send(progress_reply(id, stage)); },
       [this, id](const Result<const Domain*>& built) {
         builds_.erase(id);
         finish(id, std::unexpected(built.error())); // it never gets to a domain
       },
-      std::move(open)));
+      std::move(open));
   services_.builds.advance();
   return {};
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #define TOML_EXCEPTIONS 0
@@ -225,12 +227,17 @@ Result<BootDomain> read_boot_domain(const toml::table& table, const std::string&
   return domain;
 }
 
+std::uint64_t physical_memory_bytes() {
+  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
 } // namespace
 
 Result<Settings> parse_settings(std::string_view text, const std::string& path) {
   const toml::table table = TRY(parse(text, path));
   Settings settings;
-  std::uint64_t store_mib = settings.store_bytes >> 20;
+  std::uint64_t store_mib = default_store_bytes_in(physical_memory_bytes()) >> 20;
   auto device_seconds = static_cast<std::uint64_t>(settings.device_time.count());
   TableReader reader(table, path);
   reader.text("policy_directory", settings.policy_directory);
@@ -239,7 +246,7 @@ Result<Settings> parse_settings(std::string_view text, const std::string& path) 
   reader.text("socket", settings.socket);
   reader.text("console_log_directory", settings.console_log_directory);
   reader.text("libexec_directory", settings.libexec_directory);
-  reader.number("store_mib", store_mib, 16, 1 << 20);
+  reader.number("store_mib", store_mib, min_store_bytes >> 20, 1 << 20);
   reader.number("device_seconds", device_seconds, 1, 3600);
   reader.boolean("inspect_ahead", settings.inspect_ahead);
   const toml::table* vtpm = reader.table("vtpm");

@@ -26,7 +26,7 @@ std::string report_path(std::uint32_t vtpm_domid) {
 
 BootDomain vtpm_domain(const VtpmImages& images, const Domain& guest) {
   BootDomain wanted;
-  wanted.configuration.name = "vtpm-" + measure::to_string(guest.uuid());
+  wanted.configuration.name = std::string(vtpm_name_prefix) + measure::to_string(guest.uuid());
   wanted.configuration.type = images.type;
   wanted.configuration.memory_kib = images.memory_kib;
   wanted.configuration.max_memory_kib = images.memory_kib;

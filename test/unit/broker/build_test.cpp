@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/broker/limits.hpp"
@@ -240,6 +241,42 @@ TEST_CASE("build: no more builds run at once than the limit says, and all of the
   CHECK(scene.world.most_running_jobs == max_running_builds);
   CHECK(scene.world.domains.size() == 7);
   CHECK(scene.world.count("construct web7") == 0);
+}
+
+TEST_CASE("build: one requester cannot fill the queue") {
+  Scene scene;
+  scene.world.hold_construct = true;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < max_queued_builds_per_requester; ++i) {
+    if (i % max_requests_per_connection == 0) {
+      clients.push_back(std::make_unique<Client>(scene));
+      clients.back()->hello();
+      if (i == 0)
+        REQUIRE(done(clients.back()->upload("kernel")));
+    }
+    clients.back()->send(create_request(fmt::format("web-{}", i), "kernel"));
+  }
+  scene.settle();
+  Client client(scene);
+  client.hello();
+  const ipc::Response refused = client.call(create_request("one-more", "kernel"));
+  REQUIRE(outcome(refused) == "busy");
+  CHECK(std::string(refused.part.failure.message).find("32 of yours wait already") !=
+        std::string::npos);
+  scene.world.hold_construct = false;
+  while (!scene.world.held.empty())
+    scene.world.release();
+  CHECK(scene.until([&] { return scene.world.count("unpause") == 32; }));
+  CHECK(done(client.call(create_request("one-more", "kernel"))));
+}
+
+TEST_CASE("build: names of vTPMs' domains are not for guests") {
+  Scene scene;
+  Client client(scene);
+  client.hello();
+  const ipc::Response refused = client.call(create_request("vtpm-web", "kernel"));
+  REQUIRE(outcome(refused) == "invalid");
+  CHECK(std::string(refused.part.failure.message).find("choose another") != std::string::npos);
 }
 
 TEST_CASE("build: the name and UUID of a domain or of a build under way are taken") {

@@ -273,6 +273,42 @@ TEST_CASE(
   CHECK(done(scene.client->wait_final(id)));
 }
 
+TEST_CASE("devices: a guest that is destroyed while it waits for its disk gets no nodes later") {
+  WithBackend scene;
+  scene.build();
+  REQUIRE(done(scene.client->call(by_domid(ashlar_v1_Request_destroy_tag, guest))));
+  const std::uint32_t id = scene.client->send(WithBackend::request());
+  REQUIRE(scene.until([&] { return scene.world.domains.contains(2); }));
+  scene.settle();
+  REQUIRE(done(scene.client->call(by_domid(ashlar_v1_Request_destroy_tag, 2))));
+  CHECK(outcome(scene.client->wait_final(id)) == "cancelled");
+  scene.let_go(disk_path);
+  scene.let_go(nic_path);
+  CHECK(scene.until([&] { return scene.journal().intents.empty(); }));
+  CHECK(scene.world.count("construct") == 2);
+  CHECK_FALSE(scene.world.nodes.contains(
+      fmt::format("/local/domain/{}/backend/vbd/2/51712/state", storage)));
+}
+
+TEST_CASE("devices: a guest that waits for a backend is listed once, and its memory counted once") {
+  WithBackend scene(open_policy("max_domains = 2\n") + "  disks = \"any\"\n  nics = \"any\"\n");
+  scene.world.free_memory_kib = 300 << 10; // Xen's, without what the guest has already
+  const std::uint32_t build = scene.begin();
+  const std::uint32_t id = scene.client->send([] {
+    ipc::Request request = ashlar_v1_Request_init_zero;
+    request.which_verb = ashlar_v1_Request_list_tag;
+    return request;
+  }());
+  REQUIRE(done(scene.client->wait_final(id)));
+  CHECK(scene.client->parts(id, ashlar_v1_Response_domain_tag).size() == 1);
+  ipc::Request second = create_request("second", "kernel");
+  second.verb.create.memory_kib = 200 << 10;
+  second.verb.create.max_memory_kib = 200 << 10;
+  CHECK(done(scene.client->call(second)));
+  REQUIRE(done(scene.client->call(by_domid(ashlar_v1_Request_destroy_tag, guest))));
+  CHECK(outcome(scene.client->wait_final(build)) == "cancelled"); // and not after the time limit
+}
+
 TEST_CASE("devices: guests that wait for a backend do not keep others from being built") {
   WithBackend scene;
   for (const char* name : {"web-1", "web-2", "web-3"}) {

@@ -231,6 +231,7 @@ TEST_CASE("recovery: a guest that reboots is built again: same UUID, new serial,
   {
     Domain domain = scene.journal().domains.at(1);
     domain.started_unix -= 3600; // long enough ago for a restart
+    domain.io_pages = {{.first_page = 0xfed40, .count = 5}};
     auto opened = Journal::open(scene.journal_path());
     REQUIRE(opened);
     REQUIRE(opened->journal.built(domain));
@@ -245,6 +246,8 @@ TEST_CASE("recovery: a guest that reboots is built again: same UUID, new serial,
     CHECK(scene.world.domains.at(2).uuid == uuid);
     CHECK_FALSE(scene.world.domains.at(2).paused);
     CHECK(scene.world.loaded == std::vector<std::string>{"kernel"});
+    REQUIRE(scene.world.plans.back().io_pages.size() == 1);
+    CHECK(scene.world.plans.back().io_pages[0].first_page == 0xfed40);
     REQUIRE(scene.journal().domains.size() == 1);
     CHECK(scene.journal().domains.begin()->first == 2);
   }

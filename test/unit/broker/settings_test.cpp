@@ -29,7 +29,10 @@ TEST_CASE("settings: an empty file gives the defaults") {
   const auto settings = parse_settings("", "builder.toml");
   REQUIRE(settings);
   CHECK(settings->run_directory == "/run/ashlar");
-  CHECK(settings->store_bytes == default_store_bytes);
+  CHECK(settings->store_bytes <= default_store_bytes);
+  CHECK(default_store_bytes_in(1ull << 30) == 512ull << 20);
+  CHECK(default_store_bytes_in(64ull << 30) == default_store_bytes);
+  CHECK(default_store_bytes_in(0) == min_store_bytes);
   CHECK(settings->inspect_ahead);
   CHECK(settings->device_time == default_device_time);
 }

@@ -93,7 +93,7 @@ struct FakeManager {
 struct Guest {
   std::unique_ptr<Engine> engine = *Engine::start(measure::Vtpm::tpm20);
   FakeManager manager;
-  tpm::Allowance::Time now{};
+  Allowance::Time now{};
   VendorCommands vendor;
   attest::Exchange exchange = [this](std::span<const std::byte> packet) -> Result<Bytes> {
     if (is_vendor_command(packet))

@@ -9,7 +9,7 @@
 #include <span>
 #include <unordered_map>
 
-#include "ashlar/tpm/allowance.hpp"
+#include "ashlar/base/allowance.hpp"
 #include "ashlar/tpm/host_identity.hpp"
 #include "ashlar/tpm/manager.hpp"
 #include "ashlar/tpm/quote.hpp"

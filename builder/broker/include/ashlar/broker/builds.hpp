@@ -64,10 +64,15 @@ public:
   /// Where guests get their vTPMs; to be set before the first build, and to outlive the last.
   void set_vtpms(VtpmProvider* vtpms) { vtpms_ = vtpms; }
 
+  /// Whether one more request of this requester may be queued, for a guest or for an answer alone
+  /// (`dry_run`). What the builder owes is not asked: a guest's restart, its vTPM, the boot
+  /// manifest's domains; there are no more of them than domains. Errors: busy.
+  [[nodiscard]] Status check_queue(const std::string& requester, bool dry_run) const;
+
   /// Queues a build. `draft` has everything but the serial, domid and events of its record; policy
   /// has approved it, or `decision` is open. The callbacks are called later, never from inside this
-  /// call. Errors: busy.
-  [[nodiscard]] Result<Id> submit(Domain draft, Stage stage, Done done, OpenDecision decision = {});
+  /// call.
+  Id submit(Domain draft, Stage stage, Done done, OpenDecision decision = {});
 
   /// Starts what may start. To be called from the event loop after submit() and after callbacks.
   void advance();
@@ -78,8 +83,8 @@ public:
   /// Nothing is queued or being built.
   [[nodiscard]] bool idle() const { return builds_.empty(); }
 
-  /// Drafts that are queued or being built: they count in quotas and occupy their names. What only
-  /// wants an answer is not among them.
+  /// Drafts that are queued or being built and are no domains of the table yet: they count in
+  /// quotas and occupy their names and memory. What only wants an answer is not among them.
   [[nodiscard]] std::vector<const Domain*> drafts() const;
 
 private:

@@ -71,6 +71,8 @@ private:
   void begin(std::uint64_t serial);
   /// A guest that is gone may still have writes under way to this disk.
   [[nodiscard]] bool still_used(const Device& wanted) const;
+  /// A domain whose devices are waited for is destroyed: its build hears of it.
+  void stop_attaching(std::uint64_t serial);
   void finish_attaching(std::uint64_t serial, const Status& outcome);
   void finish_detaching(std::uint64_t serial);
   /// Whose devices are being detached at this path, or above it.

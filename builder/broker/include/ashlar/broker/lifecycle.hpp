@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <set>
 
+#include "ashlar/broker/restart_limit.hpp"
 #include "ashlar/broker/services.hpp"
 
 namespace ashlar::broker {
@@ -28,6 +29,7 @@ private:
 
   Services& services_;
   std::set<std::uint64_t> preserved_; // serials: said so in the log once
+  RestartLimit limit_;
 };
 
 } // namespace ashlar::broker

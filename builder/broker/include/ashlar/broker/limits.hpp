@@ -4,9 +4,11 @@
 // inspector/limits.hpp.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace ashlar::broker {
 
@@ -30,7 +32,14 @@ inline constexpr std::size_t store_events_per_turn = 64;
 // Images.
 inline constexpr std::uint64_t max_kernel_bytes = 256ull << 20;
 inline constexpr std::uint64_t max_initrd_bytes = 1024ull << 20;
+/// The most that images may take where the settings do not say: half of the builder's memory.
+/// Images are memory that cannot be swapped, and what they leave is for processes and for copies of
+/// initrds.
 inline constexpr std::uint64_t default_store_bytes = 1536ull << 20;
+inline constexpr std::uint64_t min_store_bytes = 16ull << 20;
+[[nodiscard]] constexpr std::uint64_t default_store_bytes_in(std::uint64_t memory_bytes) {
+  return std::clamp(memory_bytes / 2, min_store_bytes, default_store_bytes);
+}
 inline constexpr std::size_t max_images = 256;
 
 // Guests.
@@ -43,6 +52,8 @@ inline constexpr std::uint64_t max_memory_kib = 1ull << 30; // 1 TiB
 inline constexpr std::uint64_t domain_overhead_kib = 8ull << 10;
 
 // vTPMs.
+/// Their domains are called so, by their guest's UUID: no requester may take the name before.
+inline constexpr std::string_view vtpm_name_prefix = "vtpm-";
 inline constexpr std::uint64_t default_vtpm_memory_kib = 96ull << 10;
 /// From the start of a vTPM's domain to its report that the guest's measurement is extended.
 inline constexpr std::chrono::seconds vtpm_start_time{120};
@@ -63,7 +74,8 @@ inline constexpr std::chrono::seconds device_progress_time{10};
 
 // Builds.
 inline constexpr std::size_t max_running_builds = 2;
-inline constexpr std::size_t max_queued_builds = 64;
+inline constexpr std::size_t max_queued_builds = 64; // that requesters ask for
+inline constexpr std::size_t max_queued_builds_per_requester = 32;
 inline constexpr std::size_t max_dry_runs =
     4; // that verify signatures; they take no builds' places
 inline constexpr std::chrono::seconds inspect_time{120};
@@ -71,6 +83,10 @@ inline constexpr std::chrono::seconds construct_time{300};
 /// A guest that asks for a restart sooner than this after its start is destroyed: it would only
 /// loop.
 inline constexpr std::chrono::seconds min_uptime_for_restart{2};
+/// Restarts of one guest: so many at once, and one more after each pause. Each needs a record, and
+/// a machine's log of records never shrinks; a guest that loops must not fill it for all others.
+inline constexpr std::uint32_t restart_burst = 16;
+inline constexpr std::chrono::minutes restart_pause{10};
 
 // Consoles.
 inline constexpr std::uint32_t max_console_tail_bytes = 64u << 10;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "ashlar/base/result.hpp"
-#include "ashlar/tpm/allowance.hpp"
+#include "ashlar/base/allowance.hpp"
 #include "ashlar/vtpm/engine.hpp"
 #include "ashlar/vtpm/guest_measurement.hpp"
 #include "ashlar/vtpm/vendor_command.hpp"
@@ -22,7 +22,7 @@ namespace ashlar::vtpm {
 /// One guest's. Keeps one prepared document, until the next one is prepared.
 class VendorCommands {
 public:
-  using Clock = std::function<tpm::Allowance::Time()>;
+  using Clock = std::function<Allowance::Time()>;
   /// The engine, a TPM 2.0, outlives this object; `manager` asks the TPM Manager. The clock is the
   /// tests'.
   VendorCommands(Engine& engine, Exchange manager, GuestMeasurement measurement,
@@ -45,7 +45,7 @@ private:
   Exchange manager_;
   GuestMeasurement measurement_;
   Clock clock_;
-  tpm::Allowance allowance_;
+  Allowance allowance_;
   Body document_; // empty: nothing is prepared
 };
 

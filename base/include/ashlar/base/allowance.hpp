@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace ashlar::tpm {
+namespace ashlar {
 
 /// How often something may be asked for: `burst` times at once, and once more after each `pause`.
 /// Knows no clock: the caller says what time it is, from a clock that never goes back.
@@ -37,4 +37,4 @@ private:
   Time since_;
 };
 
-} // namespace ashlar::tpm
+} // namespace ashlar
