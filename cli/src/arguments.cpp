@@ -5,17 +5,24 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <span>
 #include <sstream>
 #include <string_view>
 
 #include "ashlar/cli/arguments_evidence.hpp"
-#include "ashlar/cli/device_specification.hpp"
+#include "ashlar/cli/arguments_fault.hpp"
+#include "ashlar/cli/arguments_guest.hpp"
+#include "ashlar/cli/arguments_policy.hpp"
+#include "ashlar/cli/arguments_verb.hpp"
 #include "ashlar/cli/problem.hpp"
 
 namespace ashlar::cli {
 
 namespace {
+
+// A guest may have an empty command line, and an interface of defaults alone.
+const std::vector<std::string> may_be_empty = {"--cmdline", "--nic"};
 
 struct DomainVerb {
   Verb verb;
@@ -34,77 +41,8 @@ constexpr std::array domain_verbs = {
     DomainVerb{Verb::domid, "domid", "Print the number of a domain", "ashlar domid web"},
 };
 
-void add_signatures(CLI::App* app, Guest& guest) {
-  app->add_option("--kernel-signature", guest.kernel_signature,
-                  "a detached CMS signature over the kernel (DER or PEM)")
-      ->type_name("FILE");
-  app->add_option("--initrd-signature", guest.initrd_signatures,
-                  "likewise, one for each initrd in their order, or none in its place")
-      ->type_name("FILE")
-      ->allow_extra_args(false);
-}
-
-// The texts behind options whose values need a second look.
-struct Texts {
-  std::string memory;
-  std::string max_memory;
-  std::vector<std::string> disks;
-  std::vector<std::string> nics;
-};
-
-CLI::App* add_verb(CLI::App& parent, const char* name, const char* description,
-                   const char* example) {
-  CLI::App* const verb = parent.add_subcommand(name, description);
-  verb->footer(std::string("Example: ") + example);
-  verb->fallthrough(); // --json and the like may stand behind the verb
-  return verb;
-}
-
-void on_selected(CLI::App* app, Arguments& into, Verb verb) {
-  app->callback([&into, verb] { into.verb = verb; });
-}
-
 void add_domain(CLI::App* app, Arguments& into) {
-  app->add_option("domain", into.domain, "name, domid or UUID")->required();
-}
-
-void add_devices(CLI::App* app, Texts& texts) {
-  app->add_option("--disk", texts.disks,
-                  "a disk, as in an xl.cfg file: phy:/dev/vg0/web,xvda,w,backend=storage; may be "
-                  "repeated")
-      ->type_name("SPEC")
-      ->allow_extra_args(false);
-  app->add_option("--nic", texts.nics,
-                  "a network interface, likewise: bridge=xenbr0,backend=net,mac=00:16:3e:01:02:03")
-      ->type_name("SPEC")
-      ->allow_extra_args(false);
-}
-
-void add_create_guest(CLI::App* app, Guest& guest, Texts& texts) {
-  app->add_option("--name", guest.name, "the guest's name");
-  app->add_option("--uuid", guest.uuid, "its UUID; without, the builder makes one");
-  app->add_option("--type", guest.type, "pv or pvh (default pvh)")
-      ->check(CLI::IsMember({"pv", "pvh"}));
-  app->add_option("--kernel", guest.kernel,
-                  "the kernel file, or sha256:DIGEST of one that the builder holds");
-  app->add_option("--initrd", guest.initrds, "an initrd, likewise; may be repeated, in load order")
-      ->allow_extra_args(false);
-  app->add_option("--cmdline", guest.command_line, "the kernel's command line");
-  app->add_option("--vcpus", guest.vcpus, "number of vCPUs (default 1)");
-  app->add_option("--memory", texts.memory, "MiB, or with a unit: 512M, 4G (default 256)");
-  app->add_option("--maxmem", texts.max_memory, "the balloon's ceiling (default: as --memory)");
-  const auto actions = CLI::IsMember({"destroy", "restart", "preserve"});
-  app->add_option("--on-poweroff", guest.on_poweroff, "when it powers off (default destroy)")
-      ->check(actions);
-  app->add_option("--on-reboot", guest.on_reboot, "when it reboots (default restart)")
-      ->check(actions);
-  app->add_option("--on-crash", guest.on_crash, "when it crashes (default destroy)")
-      ->check(actions);
-  app->add_option("--vtpm", guest.vtpm, "the TPM that it sees: none (default), 1.2 or 2.0")
-      ->check(CLI::IsMember({"none", "1.2", "2.0"}));
-  app->add_option("--xsm-label", guest.xsm_label,
-                  "its label, for a Xen with XSM: system_u:system_r:domU_t (default none)");
-  add_devices(app, texts);
+  app->add_option("domain", into.domain, "name, domid or UUID")->required()->type_name("DOMAIN");
 }
 
 void add_create(CLI::App& app, Arguments& into, Texts& texts) {
@@ -113,8 +51,10 @@ void add_create(CLI::App& app, Arguments& into, Texts& texts) {
                "ashlar create --name web --kernel vmlinuz --initrd initrd.img --memory 512\n"
                "         ashlar create web.cfg --paused");
   on_selected(create, into, Verb::create);
-  create->add_option("file", into.guest_file, "an xl.cfg file; flags take precedence over it");
-  add_create_guest(create, into.flags, texts);
+  create->add_option("file", into.guest_file, "an xl.cfg file; flags take precedence over it")
+      ->type_name("FILE");
+  add_create_guest(create, into.flags, texts,
+                   "the kernel file, or sha256:DIGEST of one that the builder holds");
   add_signatures(create, into.flags);
   create->add_flag("--paused", into.paused, "leave the domain paused");
   create->add_flag("--dry-run", into.dry_run, "only ask whether the policy allows it");
@@ -123,13 +63,15 @@ void add_create(CLI::App& app, Arguments& into, Texts& texts) {
 // Without a default the options for the logs need --profile.
 void add_profile(CLI::App* app, Arguments& into, const char* description, bool has_default) {
   CLI::Option* const profile = app->add_option("--profile", into.profile, description)
-                                   ->check(CLI::IsMember({"uapi", "grub", "pv-grub"}));
+                                   ->check(one_of({"uapi", "grub", "pv-grub"}));
   CLI::Option* const log =
       app->add_option("-o,--output", into.log_file, "write the TCG event log to this file")
-          ->type_name("LOG");
+          ->type_name("LOG")
+          ->check(no_standard_output());
   CLI::Option* const cel =
       app->add_option("--cel", into.cel_file, "write the canonical event log (JSON) to this file")
-          ->type_name("FILE");
+          ->type_name("FILE")
+          ->check(no_standard_output());
   if (has_default)
     return;
   log->needs(profile);
@@ -156,15 +98,19 @@ void add_measure(CLI::App& app, Arguments& into, Texts& texts) {
     if (into.profile.empty())
       into.profile = "uapi";
   });
-  measure->add_option("--config,file", into.guest_file,
-                      "an xl.cfg file; flags take precedence over it");
-  add_create_guest(measure, into.flags, texts);
+  measure
+      ->add_option("--config,file", into.guest_file,
+                   "an xl.cfg file; flags take precedence over it")
+      ->type_name("FILE");
+  add_create_guest(measure, into.flags, texts, "the kernel file: its bytes are measured here");
   add_profile(measure, into, "which PCRs: uapi (default), grub or pv-grub", true);
   add_manifest_option(*measure, into);
   measure->add_option("--builder", into.builder_identity,
                       "predict the builder event, of a builder that says this of itself");
-  measure->add_option("--policy", into.policy_directory,
-                      "predict the policy event, of a builder with this policy directory");
+  measure
+      ->add_option("--policy", into.policy_directory,
+                   "predict the policy event, of a builder with this policy directory")
+      ->type_name("DIR");
 }
 
 void add_console(CLI::App& app, Arguments& into) {
@@ -173,81 +119,8 @@ void add_console(CLI::App& app, Arguments& into) {
   on_selected(console, into, Verb::console);
   add_domain(console, into);
   console->add_option("--tail", into.tail_bytes, "print the last N bytes of its output and exit")
-      ->type_name("N");
-}
-
-CLI::App* add_policy_verb(CLI::App& policy, Arguments& into, Verb verb, const char* name,
-                          const char* description, const char* example) {
-  CLI::App* const added = add_verb(policy, name, description, example);
-  on_selected(added, into, verb);
-  added->add_option("directory", into.directory, "the directory of *.toml files")->required();
-  return added;
-}
-
-void add_question(CLI::App* app, Arguments& into, Texts& texts) {
-  app->add_option("--as", into.question.requester, "who asks: a requester of the policy")
-      ->required();
-  app->add_option("--request", into.guest_file,
-                  "the guest as an xl.cfg file, or as a reference manifest (ashlar measure "
-                  "--manifest); flags take precedence");
-  app->add_option("--verb", into.question.verb, "what is asked for (default create)");
-  app->add_option("--owner", into.question.owner,
-                  "whose domain it is about (default: the requester's own)");
-  app->add_option("--image", into.question.image, "upload: the file, or sha256:DIGEST");
-  app->add_option("--size", into.question.size_bytes, "upload: bytes of an image given by digest")
-      ->type_name("BYTES");
-  add_create_guest(app, into.flags, texts);
-  add_signatures(app, into.flags);
-}
-
-// What is done with policy files alone: no builder is asked.
-void add_policy_files(CLI::App& policy, Arguments& into, Texts& texts) {
-  CLI::App* const check =
-      add_policy_verb(policy, into, Verb::policy_check, "check", "Find mistakes in policy files",
-                      "ashlar policy check /etc/ashlar/policy.d");
-  check->add_flag("--strict", into.strict, "fail on warnings, too");
-  CLI::App* const explain = add_policy_verb(
-      policy, into, Verb::policy_explain, "explain", "Say rule by rule what policy files decide",
-      "ashlar policy explain policy.d --as toolstack --request web.cfg\n         "
-      "ashlar policy explain policy.d --as red --name r1 --kernel sha256:5d1f…\n         "
-      "ashlar policy explain policy.d --as red --verb destroy --owner blue");
-  add_question(explain, into, texts);
-  add_policy_verb(policy, into, Verb::policy_test, "test",
-                  "Run the *.cases.toml beside policy files", "ashlar policy test policy.d");
-  add_policy_verb(policy, into, Verb::policy_hash, "hash",
-                  "Print the digest of policy files, as in measurement records",
-                  "ashlar policy hash /etc/ashlar/policy.d");
-}
-
-void add_policy_sign(CLI::App& policy, Arguments& into) {
-  CLI::App* const sign =
-      add_verb(policy, "sign", "Sign a release manifest, or an image, for policy files",
-               "ashlar policy sign release.toml --key k.pem --certificate c.pem --toml\n         "
-               "ashlar policy sign initrd.img --detached --key k.pem --certificate c.pem");
-  on_selected(sign, into, Verb::policy_sign);
-  sign->add_option("file", into.signing.file, "the manifest, or with --detached the image")
-      ->required();
-  sign->add_option("--key", into.signing.key, "the private key, as a PEM file without passphrase")
-      ->required();
-  sign->add_option("--certificate", into.signing.certificate, "its certificate, as a PEM file")
-      ->required();
-  CLI::Option* const detached = sign->add_flag("--detached", into.signing.detached,
-                                               "sign an image: print the signature alone");
-  sign->add_flag("--toml", into.signing.toml, "print a [[manifest]] for a policy file")
-      ->excludes(detached);
-}
-
-void add_policy(CLI::App& app, Arguments& into, Texts& texts) {
-  CLI::App* const policy =
-      add_verb(app, "policy", "The builder's policy, and tools for policy files",
-               "ashlar policy check /etc/ashlar/policy.d");
-  policy->require_subcommand(1);
-  on_selected(add_verb(*policy, "show", "Print the policy in force", "ashlar policy show"), into,
-              Verb::policy_show);
-  on_selected(add_verb(*policy, "reload", "Read the policy files again", "ashlar policy reload"),
-              into, Verb::policy_reload);
-  add_policy_files(*policy, into, texts);
-  add_policy_sign(*policy, into);
+      ->type_name("N")
+      ->check(whole_number(0, std::numeric_limits<std::uint32_t>::max()));
 }
 
 void add_upload(CLI::App& app, Arguments& into) {
@@ -255,7 +128,9 @@ void add_upload(CLI::App& app, Arguments& into) {
       add_verb(app, "upload", "Send images ahead of the builds that will use them",
                "ashlar upload vmlinuz initrd.img");
   on_selected(upload, into, Verb::upload);
-  upload->add_option("files", into.image_files, "kernel and initrd files")->required();
+  upload->add_option("files", into.image_files, "kernel and initrd files")
+      ->required()
+      ->type_name("FILE");
 }
 
 void add_image(CLI::App& app, Arguments& into) {
@@ -267,9 +142,12 @@ void add_image(CLI::App& app, Arguments& into) {
                "ashlar image inspect vmlinuz --json");
   on_selected(inspect, into, Verb::image_inspect);
   inspect->add_option("file", into.image_file, "the kernel file, or with --signature any image")
-      ->required();
-  inspect->add_option("--signature", into.image_signature,
-                      "a detached CMS signature over it (DER or PEM): say whose it is");
+      ->required()
+      ->type_name("FILE");
+  inspect
+      ->add_option("--signature", into.image_signature,
+                   "a detached CMS signature over it (DER or PEM): say whose it is")
+      ->type_name("FILE");
 }
 
 void add_host(CLI::App& app, Arguments& into) {
@@ -312,11 +190,13 @@ void add_verbs(CLI::App& app, Arguments& into, Texts& texts) {
 
 void add_globals(CLI::App& app, Arguments& into) {
   app.add_option("-H,--host", into.host, "the builder: unix:PATH or vchan:DOMID")
+      ->type_name("ADDRESS")
       ->envname("ASHLAR_HOST");
   app.add_flag("--json", into.json, "print JSON, errors as well");
-  app.add_option("--timeout", into.timeout_s, "give up when the builder is silent for so long")
+  app.add_option("--timeout", into.timeout_s,
+                 "give up when the builder is silent for so long (1 to 86400, default 60)")
       ->type_name("SECONDS")
-      ->check(CLI::Range(1, 86400));
+      ->check(whole_number(1, 86400));
   app.set_version_flag("--version", std::string("ashlar ") + ASHLAR_VERSION,
                        "print this program's version, without asking the builder");
   app.require_subcommand(1);
@@ -333,19 +213,9 @@ std::variant<Arguments, ExitRequest> usage_fault(const std::string& message, boo
   Problem problem;
   problem.exit = ExitCode::usage;
   problem.code = to_string(ErrorCode::invalid);
-  problem.message = message + "; see ashlar --help";
+  problem.message = message;
   const std::string text = json ? json_of(problem).dump() : text_of(problem);
   return ExitRequest{static_cast<int>(ExitCode::usage), text + "\n", json};
-}
-
-Status read_texts(const Texts& texts, Guest& guest) {
-  if (!texts.memory.empty())
-    guest.memory_kib = TRY(memory_from_text(texts.memory));
-  if (!texts.max_memory.empty())
-    guest.max_memory_kib = TRY(memory_from_text(texts.max_memory));
-  guest.disks = TRY(read_disks(texts.disks, "reading --disk"));
-  guest.nics = TRY(read_nics(texts.nics, "reading --nic"));
-  return {};
 }
 
 } // namespace
@@ -356,6 +226,7 @@ std::variant<Arguments, ExitRequest> parse_arguments(int count, const char* cons
   CLI::App app("ashlar: have Xen domains built and measured by the builder", "ashlar");
   add_globals(app, result);
   add_verbs(app, result, texts);
+  refuse_empty_values(app, may_be_empty);
   const bool json = asks_for_json(count, arguments);
   // CLI11 reports by exceptions, --help as well: they end here.
   try {
@@ -365,10 +236,10 @@ std::variant<Arguments, ExitRequest> parse_arguments(int count, const char* cons
     app.exit(help, text, text);
     return ExitRequest{0, text.str(), false};
   } catch (const CLI::ParseError& error) {
-    return usage_fault(error.what(), json);
+    return usage_fault(fault_text(app, error), json);
   }
   if (const Status read = read_texts(texts, result.flags); !read)
-    return usage_fault(read.error().message(), json);
+    return usage_fault(with_help(app, read.error().message()), json);
   return result;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "ashlar/cli/arguments_evidence.hpp"
 
+#include "ashlar/cli/arguments_fault.hpp"
+
 #include <cstdint>
 
 namespace ashlar::cli {
@@ -18,7 +20,9 @@ void add_verify(CLI::App& app, Arguments& into) {
   verify->fallthrough();
   verify->callback([&into] { into.verb = Verb::verify; });
   VerifyArguments& options = into.verify;
-  verify->add_option("bundle", options.bundle, "the bundle, as ashlar-attest wrote it")->required();
+  verify->add_option("bundle", options.bundle, "the bundle, as ashlar-attest wrote it")
+      ->required()
+      ->type_name("FILE");
   verify
       ->add_option("--reference", options.directory,
                    "the directory with host-ak.pem, signers.pem and the signed *.manifest")
@@ -35,22 +39,23 @@ void add_verify(CLI::App& app, Arguments& into) {
                    "anew since is refused")
       ->type_name("HEX");
   verify->add_option("--host-pcr", options.host_pcr, "the TPM Manager's PCR (default 13)")
-      ->check(CLI::Range(first_host_pcr, last_host_pcr))
+      ->check(whole_number(first_host_pcr, last_host_pcr))
       ->type_name("N");
 }
 
 void add_explain(CLI::App& app, Arguments& into) {
   CLI::App* const explain =
       app.add_subcommand("explain", "Name the first measured thing in which two files differ");
-  explain->footer("Each file is a prediction (ashlar measure --json), a record (ashlar measurement "
-                  "--json, or encoded), a reference manifest, a bundle, an event log (TCG, or "
-                  "canonical in JSON), or PCR values (tpm2_pcrread, sysfs).\n"
-                  "Exit codes: 0 the same, 1 they differ (or cannot be read), 2 wrong usage.\n"
-                  "Example: ashlar explain web.json web.log --known web-old.json");
+  explain->footer(
+      "Each file is a prediction (ashlar measure --json), a record (ashlar measurement "
+      "--json, or encoded), a reference manifest, a bundle, an event log (TCG, or "
+      "canonical in JSON), or PCR values (tpm2_pcrread, sysfs).\n"
+      "Exit codes: 0 the same, 1 they differ, 2 wrong usage, or a file cannot be read.\n"
+      "Example: ashlar explain web.json web.log --known web-old.json");
   explain->fallthrough();
   explain->callback([&into] { into.verb = Verb::explain; });
-  explain->add_option("A", into.explain.first, "one of them")->required();
-  explain->add_option("B", into.explain.second, "the other")->required();
+  explain->add_option("A", into.explain.first, "one of them")->required()->type_name("FILE");
+  explain->add_option("B", into.explain.second, "the other")->required()->type_name("FILE");
   explain
       ->add_option("--known", into.explain.known,
                    "a file of either kind whose kernels and initrds may turn up; may be repeated")
@@ -59,7 +64,7 @@ void add_explain(CLI::App& app, Arguments& into) {
   explain
       ->add_option("--profile", into.explain.profile,
                    "the profile of a record that is compared with a log or PCRs")
-      ->check(CLI::IsMember({"uapi", "grub", "pv-grub"}));
+      ->check(one_of({"uapi", "grub", "pv-grub"}));
 }
 
 } // namespace
@@ -74,7 +79,8 @@ void add_manifest_option(CLI::App& measure, Arguments& into) {
       .add_option("--manifest", into.manifest_file,
                   "write the reference manifest to this file, for ashlar verify; sign it with "
                   "openssl cms")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(no_standard_output());
 }
 
 } // namespace ashlar::cli

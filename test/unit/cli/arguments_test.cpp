@@ -49,10 +49,10 @@ TEST_CASE("arguments: disks and interfaces are given as in an xl.cfg file, each 
   }
   CHECK(std::get<ExitRequest>(parse({"create", "--disk", "phy:/d/a,hda,w"})).text ==
         "ashlar: reading --disk \"phy:/d/a,hda,w\": its vdev must be xvda to xvdz, or such a name "
-        "and a partition's number from 1 to 15; see ashlar --help\n");
+        "and a partition's number from 1 to 15; see ashlar create --help\n");
   CHECK(std::get<ExitRequest>(parse({"create", "--nic", "model=e1000"})).text ==
         "ashlar: reading --nic \"model=e1000\": model: an emulated card would need QEMU: remove "
-        "it, the guest's driver is Xen's own; see ashlar --help\n");
+        "it, the guest's driver is Xen's own; see ashlar create --help\n");
 }
 
 TEST_CASE("arguments: the builder's address comes from the flag, else from the environment") {
@@ -85,6 +85,66 @@ TEST_CASE("arguments: wrong usage asks for exit code 2, as JSON where asked") {
   }
   const auto json = std::get<ExitRequest>(parse({"info", "--json"}));
   CHECK(json.text.find("\"kind\":\"usage\"") != std::string::npos);
+}
+
+TEST_CASE("arguments: what is wrong is said in words of ours, with the help that has more") {
+  struct Fault {
+    std::vector<const char*> words;
+    const char* text;
+  };
+  for (
+      const Fault& fault : std::vector<Fault>{
+          {{"bogus"}, "\"bogus\" is no verb of ashlar; see ashlar --help"},
+          {{"crate", "x"},
+           "\"crate\" is no verb of ashlar (did you mean create?); see ashlar --help"},
+          {{"policy", "bogus"}, "\"bogus\" is no verb of ashlar policy; see ashlar policy --help"},
+          {{"policy"},
+           "a verb is missing after ashlar policy: show, reload, check, explain, test, hash, sign; "
+           "see ashlar policy --help"},
+          {{"list", "--jsn"},
+           "ashlar list has no option --jsn (did you mean --json?); see ashlar list --help"},
+          {{"verify", "--referense", "d", "--nonce", "0"},
+           "ashlar verify has no option --referense (did you mean --reference?); see ashlar verify "
+           "--help"},
+          {{"info", "a", "b"},
+           "\"b\" is one argument too many for ashlar info; see ashlar info --help"},
+          {{"info"}, "domain is required; see ashlar info --help"},
+          {{"create", "--vcpus", "abc"},
+           "--vcpus: it must be a number from 1 to 4294967295, not \"abc\"; see ashlar create "
+           "--help"},
+          {{"create", "--vcpus", "4294967296"},
+           "--vcpus: it must be a number from 1 to 4294967295, not \"4294967296\"; see ashlar "
+           "create "
+           "--help"},
+          {{"create", "--kernel", "a", "--kernel", "b"},
+           "--kernel is given more than once; see ashlar create --help"},
+          {{"list", "--timeout"}, "--timeout must have a value; see ashlar list --help"},
+          {{"list", "--timeout", "0"},
+           "--timeout: it must be a number from 1 to 86400, not \"0\"; see ashlar list --help"},
+          {{"create", "--type", "hvm"},
+           "--type: it must be one of pv, pvh, not \"hvm\"; see ashlar create --help"},
+          {{"create", "--maxmem", "lots"},
+           "--maxmem \"lots\": it must be a number of MiB, or like 512M or 4G; see ashlar create "
+           "--help"}}) {
+    CHECK(std::get<ExitRequest>(parse(fault.words)).text ==
+          "ashlar: " + std::string(fault.text) + "\n");
+  }
+}
+
+TEST_CASE("arguments: an empty value does not stand for one that was not given") {
+  for (const auto& words : std::vector<std::vector<const char*>>{{"create", ""},
+                                                                 {"create", "--memory", ""},
+                                                                 {"measure", "--builder", ""},
+                                                                 {"info", ""},
+                                                                 {"measure", "--initrd", ""},
+                                                                 {"-H", "", "list"}}) {
+    const auto parsed = parse(words);
+    REQUIRE(std::holds_alternative<ExitRequest>(parsed));
+    CHECK(std::get<ExitRequest>(parsed).text.contains(": it must not be empty; see ashlar "));
+  }
+  const auto bare = parse({"create", "--cmdline", "", "--nic", ""});
+  REQUIRE(std::holds_alternative<Arguments>(bare));
+  CHECK(std::get<Arguments>(bare).flags.command_line == "");
 }
 
 TEST_CASE("arguments: help and version are no errors, and help shows an example") {
