@@ -1,98 +1,105 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Completion for ashlar(1).
+# Completion for ashlar(1). What there is to complete is read from --help, so that it is what the program takes.
 
-# Names and numbers of the domains, when the builder answers soon. Names are [A-Za-z0-9._+-] only.
-_ashlar_domains() {
-  ashlar --timeout 2 list 2>/dev/null </dev/null | awk 'NR > 1 { print $1; print $2 }'
+# The lines of one part of a help text (Positionals, Options, Subcommands), without their indent.
+_ashlar_part() {
+  awk -v part="$1:" '/^[A-Z]/ { inside = ($0 == part) } inside && /^  [^ ]/ { print substr($0, 3) }' <<<"$2"
 }
 
-# Words after `ashlar policy`: the verb, then a directory or the flags of explain.
-_ashlar_policy() {
-  local word=$1 flags=$2
-  if [[ ${COMP_WORDS[COMP_CWORD - 1]} == policy ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "show reload check explain test hash sign $flags" -- "$word")
-  elif [[ $word == -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$flags --strict --as --request --verb --owner --image --size --name --type
-      --kernel --initrd --kernel-signature --initrd-signature --cmdline --vcpus --memory --maxmem --disk --nic --key --certificate --detached --toml" -- "$word")
-  elif [[ " ${COMP_WORDS[*]} " == *" policy sign "* ]]; then
-    mapfile -t COMPREPLY < <(compgen -f -- "$word")
-  else
-    mapfile -t COMPREPLY < <(compgen -d -- "$word")
-  fi
+# The first word of each such line: all names of each option, each verb.
+_ashlar_names() {
+  _ashlar_part "$1" "$2" | awk '{ gsub(",", "\n", $1); print $1 }'
+}
+
+# The kind of value that such lines give to an option or to the argument at a place: FILE, TEXT:{pv,pvh};
+# nothing for a flag.
+_ashlar_kind() {
+  awk -v name="$1" 'NR == name || ("," $1 ",") ~ ("," name ",") { kind = $2 }
+    kind ~ /^([A-Z]+|[A-Z]+:[{].*[}])$/ { print kind; exit }'
+}
+
+# Names and numbers of the domains, when the builder (-H ADDRESS) answers soon. Names are [A-Za-z0-9._+-] only.
+_ashlar_domains() {
+  ashlar "$@" --timeout 2 list 2>/dev/null </dev/null | awk 'NR > 1 { print $1; print $2 }'
+}
+
+# Values of a kind that begin with a word; what follows says where the builder is.
+_ashlar_values() {
+  local kind=$1 word=$2
+  shift 2
+  case $kind in
+  *\{*) compgen -W "$(tr '{,}' ' ' <<<"${kind#*:}")" -- "$word" ;;
+  FILE | LOG) compgen -f -- "$word" ;;
+  DIR) compgen -d -- "$word" ;;
+  DOMAIN) compgen -W "$(_ashlar_domains "$@")" -- "$word" ;;
+  ADDRESS)
+    if [[ $word == unix:* ]]; then compgen -P unix: -f -- "${word#unix:}"
+    else compgen -W "unix:/run/ashlar/ashlar.sock vchan:0" -- "$word"; fi ;;
+  esac
+}
+
+# Sets `words` to those up to the cursor. Completion has split them at ':' and '=', too.
+_ashlar_words() {
+  local rest=$COMP_LINE word
+  words=()
+  for word in "${COMP_WORDS[@]:0:COMP_CWORD + 1}"; do
+    if [[ ${#words[@]} -eq 0 || -z $word || $rest == [[:space:]]* ]]; then words+=("$word")
+    else words[-1]+=$word; fi
+    rest=${rest#"${rest%%[![:space:]]*}"}
+    rest=${rest#"$word"}
+  done
 }
 
 _ashlar() {
-  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local verbs="create list info measure measurement verify explain destroy pause unpause shutdown reboot console domid image images
-    host policy version"
-  local flags="--host --json --timeout --help --version" verb="" i
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    case ${COMP_WORDS[i]} in
-    -H | --host | --timeout) ((i++)) ;;
-    -*) ;;
-    *) verb=${COMP_WORDS[i]}; break ;;
+  local words word help globals options kind="" arguments=0 i
+  local -a verbs=() builder=()
+  _ashlar_words
+  word=${words[-1]}
+  globals=$(_ashlar_part Options "$(ashlar --help)")
+  help=$(ashlar --help) options=$globals
+  for ((i = 1; i < ${#words[@]} - 1; i++)); do
+    kind=""
+    case ${words[i]} in
+    -*=*) ;;
+    -*)
+      kind=$(_ashlar_kind "${words[i]}" <<<"$options")
+      [[ $kind == ADDRESS && $((i + 1)) -lt $((${#words[@]} - 1)) ]] && builder=(-H "${words[i + 1]}")
+      [[ -n $kind ]] && ((i++)) ;;
+    *)
+      if _ashlar_names Subcommands "$help" | grep -qxF -- "${words[i]}"; then
+        verbs+=("${words[i]}")
+        help=$(ashlar "${verbs[@]}" --help)
+        options=$(_ashlar_part Options "$help")$'\n'$globals
+      else
+        ((arguments++))
+      fi ;;
     esac
   done
 
-  case $previous in
-  --kernel | --initrd | --kernel-signature | --initrd-signature | --signature | --request | --image | --key | --certificate) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-  -o | --output | --cel | --config | --manifest | --known) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-  --policy | --reference | --export) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
-  --profile) mapfile -t COMPREPLY < <(compgen -W "uapi grub pv-grub" -- "$word"); return ;;
-  --vtpm) mapfile -t COMPREPLY < <(compgen -W "none 1.2 2.0" -- "$word"); return ;;
-  --type) mapfile -t COMPREPLY < <(compgen -W "pv pvh" -- "$word"); return ;;
-  --on-poweroff | --on-reboot | --on-crash)
-    mapfile -t COMPREPLY < <(compgen -W "destroy restart preserve" -- "$word"); return ;;
-  -H | --host) mapfile -t COMPREPLY < <(compgen -W "unix:/run/ashlar/ashlar.sock vchan:0" -- "$word"); return ;;
-  --timeout | --builder | --as | --owner | --verb | --size | --name | --uuid | --cmdline | --vcpus | --memory | \
-    --xsm-label | --disk | --nic | --maxmem | --tail | --nonce | --guest | --record | --host-pcr) return ;;
-  esac
+  # A value is wanted where the loop went past the last word but one.
+  [[ $i -lt ${#words[@]} ]] && kind=""
+  if [[ -n $kind ]]; then
+    mapfile -t COMPREPLY < <(_ashlar_values "$kind" "$word" "${builder[@]}")
+  elif [[ $word == -*=* ]]; then
+    kind=$(_ashlar_kind "${word%%=*}" <<<"$options")
+    mapfile -t COMPREPLY < <(_ashlar_values "$kind" "${word#*=}" "${builder[@]}")
+    COMPREPLY=("${COMPREPLY[@]/#/${word%%=*}=}")
+  elif [[ $word == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(awk '{ gsub(",", "\n", $1); print $1 }' <<<"$options" | sort -u)" -- "$word")
+  elif [[ -n $(_ashlar_part Subcommands "$help") ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_ashlar_names Subcommands "$help")" -- "$word")
+  else
+    local positionals last
+    positionals=$(_ashlar_part Positionals "$help")
+    last=$(grep -c . <<<"$positionals")
+    ((arguments < last)) && last=$((arguments + 1)) # the last may stand several times
+    kind=$(_ashlar_kind "$last" <<<"$positionals")
+    mapfile -t COMPREPLY < <(_ashlar_values "$kind" "$word" "${builder[@]}")
+  fi
 
-  case $verb in
-  "") mapfile -t COMPREPLY < <(compgen -W "$verbs $flags" -- "$word") ;;
-  create)
-    if [[ $word == -* ]]; then
-      mapfile -t COMPREPLY < <(compgen -W "$flags --name --uuid --type --kernel --initrd --kernel-signature --initrd-signature
-        --cmdline --vcpus --memory --maxmem --on-poweroff --on-reboot --on-crash --vtpm --xsm-label --disk --nic --paused --dry-run" -- "$word")
-    else
-      mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    fi ;;
-  measure)
-    if [[ $word == -* ]]; then
-      mapfile -t COMPREPLY < <(compgen -W "$flags --config --name --type --kernel --initrd --cmdline --vcpus --memory
-        --maxmem --on-poweroff --on-reboot --on-crash --vtpm --xsm-label --disk --nic --profile --output --cel --manifest --builder --policy" -- "$word")
-    else
-      mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    fi ;;
-  verify)
-    if [[ $word == -* ]]; then
-      mapfile -t COMPREPLY < <(compgen -W "$flags --reference --nonce --guest --record --host-pcr" -- "$word")
-    else
-      mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    fi ;;
-  explain)
-    if [[ $word == -* ]]; then
-      mapfile -t COMPREPLY < <(compgen -W "$flags --known --profile" -- "$word")
-    else
-      mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    fi ;;
-  list) mapfile -t COMPREPLY < <(compgen -W "--long $flags" -- "$word") ;;
-  policy) _ashlar_policy "$word" "$flags" ;;
-  image)
-    case $previous in
-    image) mapfile -t COMPREPLY < <(compgen -W "inspect" -- "$word") ;;
-    *) mapfile -t COMPREPLY < <(compgen -f -W "--signature $flags" -- "$word") ;;
-    esac ;;
-  host) mapfile -t COMPREPLY < <(compgen -W "--export $flags" -- "$word") ;;
-  images | version) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word") ;;
-  *)
-    [[ $verb == console ]] && flags+=" --tail"
-    [[ $verb == measurement ]] && flags+=" --profile --output --cel"
-    if [[ $word == -* ]]; then
-      mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word")
-    else
-      mapfile -t COMPREPLY < <(compgen -W "$(_ashlar_domains)" -- "$word")
-    fi ;;
-  esac
+  # The shell puts the answer in the place of what it takes for a word.
+  local part=${COMP_WORDS[COMP_CWORD]}
+  [[ $part == [:=] ]] && part=""
+  COMPREPLY=("${COMPREPLY[@]#"${word%"$part"}"}")
 }
 complete -o filenames -F _ashlar ashlar
