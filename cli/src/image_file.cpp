@@ -73,8 +73,12 @@ Result<ImageFile> open_image(const std::string& path, Hashing hashing) {
   return image;
 }
 
+bool named_by_digest(std::string_view text) {
+  return text.starts_with(digest_prefix);
+}
+
 Result<ImageFile> find_image(const std::string& text, Hashing hashing) {
-  if (!text.starts_with(digest_prefix))
+  if (!named_by_digest(text))
     return open_image(text, hashing);
   ImageFile image;
   image.path = text;

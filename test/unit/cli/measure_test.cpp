@@ -238,6 +238,24 @@ TEST_CASE("measure: a guest that no builder would take is wrong usage, a missing
   CHECK(run_ashlar("measure " + folder.guest() + " --policy " + folder.path()).code == 1);
 }
 
+TEST_CASE("measure: takes no image by its digest, and writes no file called -") {
+  const GuestFolder folder;
+  const std::string named = "sha256:" + std::string(64, 'a');
+  for (const std::string& flags : {" --initrd " + named, " --initrd " + named + "0"}) {
+    const Run run = run_ashlar("measure " + folder.guest() + flags);
+    CHECK(run.code == 2);
+    CHECK(run.output.find("measure reads the file itself: give it, not its digest") !=
+          std::string::npos);
+  }
+  CHECK(run_ashlar("measure --name web-1 --kernel " + named).code == 2);
+  for (const std::string option : {"-o", "--cel", "--manifest"}) {
+    const Run run = run_ashlar("measure " + folder.guest() + " --vtpm 2.0 " + option + " -");
+    CHECK(run.code == 2);
+    CHECK(run.output.find(": it must be a file: the standard output has") != std::string::npos);
+  }
+  CHECK_FALSE(std::filesystem::exists("-"));
+}
+
 TEST_CASE("measurement: a record's PCRs are those of the prediction") {
   const GuestFolder folder;
   const nlohmann::json predicted =
@@ -279,6 +297,12 @@ TEST_CASE("ashlar measure: writes no reference for a guest that has no evidence 
     CHECK(run.output.find("--vtpm 2.0") != std::string::npos);
     CHECK_FALSE(std::filesystem::exists(manifest));
     CHECK(run_ashlar("measure " + folder.guest() + flags).code == 0); // without one it predicts
+  }
+  for (const char* flags : {"", " --vtpm none"}) {
+    const Run run = run_ashlar("measure " + folder.guest() + flags + " --manifest " + manifest);
+    CHECK(run.code == 2);
+    CHECK(run.output.find("a guest without a TPM gives no evidence") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(manifest));
   }
   CHECK(run_ashlar("measure " + folder.guest() + " --vtpm 2.0 --manifest " + manifest).code == 0);
   CHECK(std::filesystem::exists(manifest));

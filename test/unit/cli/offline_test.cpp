@@ -231,7 +231,7 @@ TEST_CASE("policy explain: disks and interfaces come from flags, an xl.cfg file 
                "command_lines = \"any\"\n"
                "disks = [{ backends = [\"storage\"], targets = [\"/dev/vg0/web-*\"], "
                "access = \"read-write\" }]\n"
-               "nics = [{ backends = \"any\", bridges = [\"br0\"] }]\n");
+               "nics = [{ backends = \"any\", bridges = [\"br0\"] }]\nvtpm = \"allowed\"\n");
   const std::string ask = "policy explain " + folder.path() + "/policy --as root ";
   const std::string guest = "--name web --kernel " + folder.path() + "/vmlinuz ";
   const std::string good = "--disk phy:/dev/vg0/web-1,xvda,w,backend=storage --nic bridge=br0 ";
@@ -251,7 +251,7 @@ TEST_CASE("policy explain: disks and interfaces come from flags, an xl.cfg file 
   CHECK(run_ashlar(ask + "--request " + file).code == 3);
   CHECK(run_ashlar(ask + "--request " + file + " " + good).code == 0);
   const std::string manifest = folder.path() + "/web.manifest";
-  const std::string measure = "measure " + guest + "--vtpm none --manifest " + manifest + " ";
+  const std::string measure = "measure " + guest + "--vtpm 2.0 --manifest " + manifest + " ";
   REQUIRE(run_ashlar(measure + good).code == 0);
   CHECK(run_ashlar(ask + "--request " + manifest).code == 0);
   REQUIRE(run_ashlar(measure + bad).code == 0);

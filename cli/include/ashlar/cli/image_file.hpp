@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "ashlar/base/result.hpp"
 #include "ashlar/base/unique_fd.hpp"
@@ -26,6 +27,9 @@ enum class Hashing { name, all_banks };
 
 /// Opens a regular file and hashes it. Errors: not_found, denied, io, invalid (not a regular file).
 [[nodiscard]] Result<ImageFile> open_image(const std::string& path, Hashing hashing);
+
+/// Is it "sha256:…", the name of an image at the builder, and not that of a file?
+[[nodiscard]] bool named_by_digest(std::string_view text);
 
 /// Opens a file, or takes an image that the builder holds by its name there: "sha256:" and 64
 /// hexadecimal digits. Errors: as open_image.
