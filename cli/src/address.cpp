@@ -1,13 +1,48 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "ashlar/cli/address.hpp"
 
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <charconv>
+#include <string_view>
+
+#include "ashlar/base/bytes.hpp"
 
 namespace ashlar::cli {
 
+namespace {
+
+constexpr std::string_view unix_scheme = "unix:";
+constexpr std::string_view vchan_scheme = "vchan:";
+constexpr std::size_t max_path_bytes = sizeof(sockaddr_un::sun_path) - 1;
+
+bool domid(std::string_view text) {
+  std::uint32_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, number);
+  return read.ec == std::errc{} && read.ptr == end;
+}
+
+Status check(std::string_view address) {
+  const std::string doing = "reading the builder's address \"" + printable(address) + "\"";
+  if (address.starts_with(unix_scheme) && address.size() > unix_scheme.size() + max_path_bytes)
+    return limit_failure(doing, "the socket's path is too long",
+                         std::to_string(max_path_bytes) + " bytes");
+  if (address.starts_with(unix_scheme) && address.size() > unix_scheme.size())
+    return {};
+  if (address.starts_with(vchan_scheme) && domid(address.substr(vchan_scheme.size())))
+    return {};
+  return failure(ErrorCode::invalid, doing, "it must be unix:PATH or vchan:DOMID");
+}
+
+} // namespace
+
 Result<std::string> builder_address(const std::string& given) {
-  if (!given.empty())
+  if (!given.empty()) {
+    TRY(check(given));
     return given;
+  }
   if (access(default_socket, F_OK) == 0)
     return std::string("unix:") + default_socket;
   if (access("/dev/xen/evtchn", F_OK) == 0)

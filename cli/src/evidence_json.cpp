@@ -167,7 +167,7 @@ Result<Side> of_canonical_log(const Json& entries, const std::string& file) {
 Result<Side> side_of_json(std::string_view text, const std::string& file) {
   const Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded())
-    return bad(file, "it begins like JSON, but is none");
+    return bad(file, fmt::format("{} (it begins like JSON, but is none)", no_evidence));
   if (json.is_array())
     return of_canonical_log(json, file);
   if (json.contains("events") && json["events"].is_array())

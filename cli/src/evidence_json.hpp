@@ -8,6 +8,10 @@
 
 namespace ashlar::cli {
 
+/// What is said of a file that holds nothing that two of could be compared.
+inline constexpr std::string_view no_evidence =
+    "it is none of: prediction, record, reference, bundle, event log, PCR values";
+
 /// Reads what `ashlar measure --json` and `ashlar measurement --json` print, an object with nothing
 /// but "pcrs", or a canonical event log (TCG "Canonical Event Log Format", JSON encoding, content
 /// type pcclient_std). Errors: invalid, naming `file`.

@@ -61,7 +61,11 @@ Result<Side> of_log(std::span<const std::byte> bytes) {
 
 Result<Side> of_pcrs(std::string_view text, const std::string& file) {
   Side side = side_of_kind("PCR values");
-  side.pcrs = TRY(evidence::read_pcr_set(text, file));
+  auto pcrs = evidence::read_pcr_set(text, file);
+  if (!pcrs) // the last kind that is tried, and perhaps not the one that was meant
+    return failure(pcrs.error().code, "reading " + file,
+                   fmt::format("{} (as PCR values: {})", no_evidence, pcrs.error().message()));
+  side.pcrs = std::move(*pcrs);
   return side;
 }
 

@@ -67,20 +67,33 @@ Status set_profile(Side& side, const std::string& profile) {
   return {};
 }
 
-} // namespace
+struct Compared {
+  NamedSide first;
+  NamedSide second;
+  std::optional<Difference> difference;
+};
 
-Outcome<Answer> explain(const Arguments& arguments) {
-  NamedSide first = TRY(read_side(arguments.explain.first, "A"));
-  NamedSide second = TRY(read_side(arguments.explain.second, "B"));
-  TRY(set_profile(first.side, arguments.explain.profile));
-  TRY(set_profile(second.side, arguments.explain.profile));
+Result<Compared> compared(const ExplainArguments& arguments) {
+  Compared result{TRY(read_side(arguments.first, "A")), TRY(read_side(arguments.second, "B")), {}};
+  TRY(set_profile(result.first.side, arguments.profile));
+  TRY(set_profile(result.second.side, arguments.profile));
   std::vector<evidence::KnownFile> known;
-  for (const std::string& file : arguments.explain.known) {
+  for (const std::string& file : arguments.known) {
     const NamedSide other = TRY(read_side(file, "known"));
     const std::vector<evidence::KnownFile> files = known_files(other.side, file);
     known.insert(known.end(), files.begin(), files.end());
   }
-  const auto difference = TRY(evidence::compare(first.side, second.side, known));
+  result.difference = TRY(evidence::compare(result.first.side, result.second.side, known));
+  return result;
+}
+
+} // namespace
+
+Outcome<Answer> explain(const Arguments& arguments) {
+  const Result<Compared> both = compared(arguments.explain);
+  if (!both) // not 1, which says that they differ
+    return std::unexpected(Problem::usage(both.error()));
+  const auto& [first, second, difference] = *both;
   return Answer(arguments.json ? json_text(json_of(first, second, difference)) + "\n"
                                : text_of(first, second, difference),
                 difference ? ExitCode::failed : ExitCode::ok);

@@ -29,14 +29,14 @@ UniqueFd catch_interrupts() {
 Outcome<Session> Session::open(const Arguments& arguments, Sends sends) {
   const Result<std::string> address = builder_address(arguments.host);
   if (!address)
-    return std::unexpected(Problem::transport(address.error()));
+    return std::unexpected(address.error().code == ErrorCode::not_found
+                               ? Problem::transport(address.error())
+                               : Problem::usage(address.error()));
   ipc::ClientOptions options;
   options.name = std::string("ashlar ") + ASHLAR_VERSION;
   options.silence_ms = static_cast<int>(arguments.timeout_s) * 1000;
   options.sends_images = sends == Sends::images;
   Result<ipc::Client> client = ipc::Client::connect(*address, options);
-  if (!client && client.error().code == ErrorCode::invalid && arguments.host == *address)
-    return std::unexpected(Problem::usage(client.error()));
   if (!client)
     return std::unexpected(Problem::transport(client.error()));
   UniqueFd interrupts = catch_interrupts();

@@ -209,8 +209,16 @@ TEST_CASE("explain: what is no evidence is refused") {
         "[{\"pcr\":99}]", "ASHR", "ashlar-reference=2\n"}) {
     folder.write("bad", text);
     const Run run = folder.explain("a.json", "bad");
-    CHECK(run.code == 1);
+    CHECK(run.code == 2); // as diff: 1 would say that they differ
     CHECK_MESSAGE(has(run, "ashlar: "), text);
   }
+  for (const char* text : {"release = \"acme\"\n", "[[image]]\nkind = \"kernel\"\n"}) {
+    folder.write("release.toml", text);
+    CHECK(has(folder.explain("a.json", "release.toml"),
+              "reading " + folder.at("release.toml") +
+                  ": it is none of: prediction, record, reference, bundle, event log, PCR values"));
+  }
+  CHECK(folder.explain("a.json", "missing").code == 2);
+  CHECK(folder.explain("a.json", "a.json", "--known /nonexistent").code == 2);
   CHECK(run_ashlar("explain one").code == 2);
 }

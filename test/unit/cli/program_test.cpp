@@ -141,7 +141,11 @@ TEST_CASE("ashlar: exit code 1 for a failure, with the builder's words") {
 
 TEST_CASE("ashlar: exit code 2 for wrong usage, 4 where there is no builder") {
   CHECK(run_ashlar("info").code == 2);
-  CHECK(run_ashlar("-H nowhere list").code == 2);
+  for (const std::string& address :
+       {std::string("nowhere"), std::string("unix:"), std::string("vchan:"), std::string("vchan:x"),
+        std::string("vchan:99999999999"), "unix:/" + std::string(107, 'x')})
+    CHECK(run_ashlar("-H " + address + " list").code == 2);
+  CHECK(run_ashlar("-H unix:/" + std::string(106, 'x') + " list").code == 4);
   const Run run = run_ashlar("-H unix:/nonexistent/socket list --json");
   CHECK(run.code == 4);
   CHECK(nlohmann::json::parse(run.output, nullptr, false)["error"]["kind"] == "transport");

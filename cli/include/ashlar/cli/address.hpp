@@ -11,7 +11,8 @@ namespace ashlar::cli {
 inline constexpr const char* default_socket = "/run/ashlar/ashlar.sock";
 
 /// The builder's address: `given` when it is not empty; else the default socket if it exists; else
-/// vchan:0 in a domain with Xen's devices. Errors: not_found, with what to do.
+/// vchan:0 in a domain with Xen's devices. Errors: not_found, with what to do; invalid and limit of
+/// one that was given and can be none.
 [[nodiscard]] Result<std::string> builder_address(const std::string& given);
 
 } // namespace ashlar::cli

@@ -54,7 +54,8 @@ struct Answer {
 /// `ashlar verify`: the chain, link by link. Exits with 1 unless every link holds; problems with
 /// the verifier's own files are usage.
 [[nodiscard]] Outcome<Answer> verify_bundle(const Arguments& arguments);
-/// `ashlar explain`: the first event that differs. Exits with 1 if there is one.
+/// `ashlar explain`: the first event that differs. Exits with 1 if there is one; problems with the
+/// files are usage.
 [[nodiscard]] Outcome<Answer> explain(const Arguments& arguments);
 
 /// `ashlar host`: what the machine's TPM says, its keys, and with --export these as files.
