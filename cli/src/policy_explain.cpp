@@ -163,16 +163,24 @@ Outcome<policy::UploadFacts> upload_facts(const Question& question) {
   return policy::UploadFacts{question.size_bytes.value_or(image.size), image.digests.sha256};
 }
 
-Outcome<policy::Verb> verb_from_text(const std::string& text) {
-  std::vector<std::string> words;
-  for (std::size_t i = 0; i < policy::verb_count; ++i) {
-    const auto verb = static_cast<policy::Verb>(i);
-    if (text == policy::to_string(verb))
-      return verb;
-    words.emplace_back(policy::to_string(verb));
-  }
-  return wrong_usage("reading the verb \"" + printable(text) + "\"",
-                     fmt::format("write one of: {}", fmt::join(words, ", ")));
+// One of them: the command line was checked.
+policy::Verb verb_from_text(const std::string& text) {
+  std::size_t i = 0;
+  while (i + 1 < policy::verb_count && text != policy::to_string(static_cast<policy::Verb>(i)))
+    ++i;
+  return static_cast<policy::Verb>(i);
+}
+
+/// What the verb has no use for must not look as if it had been looked at.
+Outcome<void> require_used(const Arguments& arguments, policy::Verb verb) {
+  const Question& question = arguments.question;
+  const std::string doing = fmt::format("explaining {}", policy::to_string(verb));
+  if (verb != policy::Verb::create && (!arguments.guest_file.empty() || arguments.flags != Guest{}))
+    return wrong_usage(doing, "only create is about a guest: leave --request and the guest's flags "
+                              "out");
+  if (verb != policy::Verb::upload && (!question.image.empty() || question.size_bytes))
+    return wrong_usage(doing, "only upload is about an image: leave --image and --size out");
+  return {};
 }
 
 Outcome<policy::Peer> peer_of(const policy::Policy& policy, const std::string& requester) {
@@ -187,7 +195,8 @@ Outcome<policy::Request> request_of(const policy::Policy& policy, const Argument
   const Question& question = arguments.question;
   policy::Request request;
   request.peer = TRY(peer_of(policy, question.requester));
-  request.verb = TRY(verb_from_text(question.verb));
+  request.verb = verb_from_text(question.verb);
+  TRY(require_used(arguments, request.verb));
   if (request.verb == policy::Verb::create)
     request.guest = TRY(guest_facts(arguments));
   if (request.verb == policy::Verb::upload)

@@ -281,6 +281,15 @@ TEST_CASE("policy explain: a question that makes no sense is wrong usage") {
   CHECK(run_ashlar(ask + "--as boot --name x").code == 2);
   CHECK(run_ashlar(ask + "--as boot --name x --kernel sha256:12").code == 2);
   CHECK(run_ashlar(ask + "--verb list").code == 2);
+  for (const char* flags : {"--verb destroy --kernel foo", "--verb list --request foo",
+                            "--verb upload --image foo --memory 1G"}) {
+    const Run guest = run_ashlar(ask + "--as boot " + flags);
+    CHECK(guest.code == 2);
+    CHECK(guest.output.contains("only create is about a guest"));
+  }
+  const Run image = run_ashlar(ask + "--as boot --verb list --image foo");
+  CHECK(image.code == 2);
+  CHECK(image.output.contains("only upload is about an image"));
 }
 
 TEST_CASE("image inspect: what the sandboxed inspector says, with the file's digests") {

@@ -34,6 +34,8 @@ struct Guest {
   std::optional<std::string> xsm_label; // "system_u:system_r:domU_t"
   std::vector<measure::Disk> disks;
   std::vector<measure::Nic> nics; // in the guest's order
+
+  bool operator==(const Guest&) const = default;
 };
 
 /// `base` with everything that `over` says in its place. Initrds, disks and network interfaces are
