@@ -19,13 +19,13 @@ namespace {
 constexpr std::uint64_t max_key_bytes = 64u << 10;
 
 struct Keys {
-  std::string key;
-  std::string certificate;
+  signature::PemFile key;
+  signature::PemFile certificate;
 };
 
 Result<Keys> read_keys(const Signing& signing) {
-  return Keys{TRY(read_file(signing.key, max_key_bytes)),
-              TRY(read_file(signing.certificate, max_key_bytes))};
+  return Keys{{TRY(read_file(signing.key, max_key_bytes)), signing.key},
+              {TRY(read_file(signing.certificate, max_key_bytes)), signing.certificate}};
 }
 
 /// A manifest that a builder would refuse is not signed.

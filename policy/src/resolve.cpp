@@ -8,6 +8,7 @@
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/policy/manifest.hpp"
 #include "ashlar/signature/cms.hpp"
+#include "ashlar/signature/limits.hpp"
 
 namespace ashlar::policy {
 
@@ -139,6 +140,10 @@ void lint_certificate(const Model& model, const Certificate& certificate, std::i
   if (certificate.code_only && !certificate.x509.signs_code() && !certificate.x509.may_issue())
     warn("is neither marked for signing code nor a CA, so that with signers = \"code-signing\" it "
          "vouches for nobody: name another, or delete \"signers\"");
+  if (const int bits = certificate.x509.security_bits(); bits < signature::min_security_bits)
+    warn(fmt::format("has a key that is worth {} bits of security: nothing that it signed counts "
+                     "below {}; name one with RSA from 2048 bits or ECDSA",
+                     bits, signature::min_security_bits));
   if (certificate.x509.expired_at(now))
     warn(fmt::format("has expired ({}): its signatures count until you delete or revoke it",
                      certificate.x509.expiry()));

@@ -188,7 +188,7 @@ FoundSignature describe(const Signer& signer, const Status& outcome) {
 /// One signature says "trusted", another "revoked": the image was signed twice, so that one of the
 /// certificates can be given up.
 Trust better(Trust one, Trust other) {
-  for (const Trust best : {Trust::trusted, Trust::revoked, Trust::unfit})
+  for (const Trust best : {Trust::trusted, Trust::revoked, Trust::unfit, Trust::weak})
     if (one == best || other == best)
       return best;
   return Trust::none;

@@ -112,6 +112,12 @@ bool Certificate::may_issue() const {
   return X509_check_ca(x509_.get()) != 0;
 }
 
+int Certificate::security_bits() const {
+  EVP_PKEY* const key = X509_get0_pubkey(x509_.get());
+  ERR_clear_error();
+  return key == nullptr ? 0 : EVP_PKEY_get_security_bits(key);
+}
+
 std::string Certificate::subject() const {
   return text_of(X509_get_subject_name(x509_.get()));
 }

@@ -96,6 +96,11 @@ std::string why_untrusted(const std::vector<Trust>& all, const std::string& subj
                        "(extended key usage), which the policy demands with signers = "
                        "\"code-signing\"",
                        subject);
+  if (std::ranges::count(all, Trust::weak) > 0)
+    return fmt::format("a key or hash between its signer \"{}\" and the certificate named is worth "
+                       "less than {} bits of security: have it signed with RSA from 2048 bits or "
+                       "ECDSA, and certificates with SHA-256",
+                       subject, min_security_bits);
   return fmt::format("its signer \"{}\" has {}", subject, strangers);
 }
 

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "ashlar/base/bytes.hpp"
 #include "ashlar/signature/certificate.hpp"
+#include "ashlar/signature/limits.hpp"
 #include "openssl.hpp"
 
 namespace ashlar::signature {
@@ -29,22 +32,48 @@ Result<std::string> pem_of(CMS_ContentInfo* message) {
   return std::string(data, static_cast<std::size_t>(std::max(length, 0L)));
 }
 
+/// A key with whose signatures a builder can do something.
+Status require_useful(EVP_PKEY* key, const std::string& doing) {
+  constexpr std::string_view useful = "use RSA from 2048 bits, or ECDSA";
+  const int kind = EVP_PKEY_get_base_id(key);
+  if (kind != EVP_PKEY_RSA && kind != EVP_PKEY_RSA_PSS && kind != EVP_PKEY_EC) {
+    const char* const name = EVP_PKEY_get0_type_name(key);
+    return failure(ErrorCode::unsupported, doing,
+                   fmt::format("a key of kind {} does not work here: {}",
+                               name == nullptr ? "unknown" : name, useful));
+  }
+  if (const int bits = EVP_PKEY_get_security_bits(key); bits < min_security_bits)
+    return failure(ErrorCode::unsupported, doing,
+                   fmt::format("the key is worth {} bits of security, and builders believe none "
+                               "below {}: {}",
+                               bits, min_security_bits, useful));
+  return {};
+}
+
+Result<Key> read_key(const PemFile& file) {
+  const std::string doing = "reading the private key " + printable(file.path);
+  const Bio text = reading(as_bytes(file.text));
+  Key key(PEM_read_bio_PrivateKey(text.get(), nullptr, no_passphrase, nullptr));
+  if (!key)
+    return failure(ErrorCode::invalid, doing,
+                   "it is no PEM text of a key without a passphrase (" + last_reason() + ")");
+  TRY(require_useful(key.get(), doing));
+  return key;
+}
+
 } // namespace
 
-Result<std::string> sign(std::span<const std::byte> content, Form form, std::string_view key_pem,
-                         std::string_view certificate_pem) {
+Result<std::string> sign(std::span<const std::byte> content, Form form, const PemFile& key_file,
+                         const PemFile& certificate_file) {
   const Certificate certificate =
-      TRY(Certificate::from_pem(certificate_pem, "the signer's certificate"));
-  const Bio key_text = reading(as_bytes(key_pem));
-  const Key key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, no_passphrase, nullptr));
-  if (!key)
-    return failure(ErrorCode::invalid, "reading the private key",
-                   "it is no PEM text of a key without a passphrase (" + last_reason() + ")");
+      TRY(Certificate::from_pem(certificate_file.text, printable(certificate_file.path)));
+  const Key key = TRY(read_key(key_file));
   if (X509_check_private_key(certificate.handle(), key.get()) != 1) {
     ERR_clear_error();
-    return failure(
-        ErrorCode::invalid, "signing",
-        "the key does not belong to the certificate: give the one that it was made with");
+    return failure(ErrorCode::invalid, "signing",
+                   fmt::format("the key {} does not belong to the certificate {}: give the one "
+                               "that it was made with",
+                               printable(key_file.path), printable(certificate_file.path)));
   }
   const Bio in = reading(content);
   const unsigned flags =

@@ -123,6 +123,25 @@ TEST_CASE("policy sign: what a builder would refuse is not signed") {
   CHECK(place.sign("manifest", "vendor", "--toml --detached").code == 2);
 }
 
+TEST_CASE("policy sign, policy check: a weak key does not sign, and one in a policy is warned of") {
+  const Workplace place;
+  REQUIRE(
+      std::system(("openssl req -x509 -newkey rsa:1024 -nodes -days 30 -subj /CN=weak -keyout " +
+                   place.path("weak.key") + " -out " + place.path("weak.pem") + " 2>/dev/null")
+                      .c_str()) == 0);
+  const Run weak = place.sign("manifest", "weak");
+  CHECK(weak.code == 1);
+  CHECK(weak.output.contains("reading the private key " + place.path("weak.key") +
+                             ": the key is worth 80 bits of security"));
+  place.write("policy/20-weak.toml",
+              "[[certificate]]\nname = \"weak\"\npem = '''\n" + place.text("weak.pem") +
+                  "'''\n[[release]]\nname = \"b\"\nsigned_by = [\"weak\"]\nmin_sequence = 1\n");
+  const Run check = place.check();
+  CHECK(check.code == 0);
+  CHECK(check.output.contains("warning: certificate \"weak\" has a key that is worth 80 bits of "
+                              "security: nothing that it signed counts below 112"));
+}
+
 TEST_CASE("policy sign: a detached signature makes an image known by its digest") {
   const Workplace place;
   place.write("initrd", "an initrd");

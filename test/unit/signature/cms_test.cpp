@@ -38,6 +38,9 @@ openssl cms -encrypt -binary -in content -outform PEM -out encrypted ca.pem
     REQUIRE(certificate);
     return {.certificates = {*certificate}, .revoked = {}};
   }
+  [[nodiscard]] PemFile pem(const std::string& name) const {
+    return {text_file(place.path(name)), place.path(name)};
+  }
   [[nodiscard]] Bytes message(const std::string& name) const {
     const auto bytes = message_from_pem(text_file(place.path(name)), name);
     REQUIRE(bytes);
@@ -139,8 +142,7 @@ TEST_CASE("cms: what is no such message is refused, with the reason") {
 TEST_CASE("cms: what is signed here, openssl verifies, and so do we") {
   const Keys keys;
   for (const Form form : {Form::with_content, Form::detached}) {
-    const auto pem = sign(pe_image(), form, text_file(keys.place.path("signer.key")),
-                          text_file(keys.place.path("signer.pem")));
+    const auto pem = sign(pe_image(), form, keys.pem("signer.key"), keys.pem("signer.pem"));
     REQUIRE(pem);
     const auto bytes = std::as_bytes(std::span(*pem));
     write(keys.place.path("ours"), Bytes(bytes.begin(), bytes.end()));
@@ -158,10 +160,53 @@ TEST_CASE("cms: what is signed here, openssl verifies, and so do we") {
 
 TEST_CASE("cms: a key that does not belong to the certificate signs nothing") {
   const Keys keys;
-  const auto wrong = sign(pe_image(), Form::detached, text_file(keys.place.path("ca.key")),
-                          text_file(keys.place.path("signer.pem")));
+  const auto wrong = sign(pe_image(), Form::detached, keys.pem("ca.key"), keys.pem("signer.pem"));
   REQUIRE(!wrong);
   CHECK(wrong.error().why.find("does not belong") != std::string::npos);
+}
+
+TEST_CASE("cms: a key that no builder would believe signs nothing, and its file is named") {
+  const Keys keys;
+  run(keys.place.path(), R"(
+openssl req -x509 -newkey rsa:1024 -nodes -keyout weak.key -out weak.pem -subj '/CN=Weak'
+openssl req -x509 -newkey ed25519 -nodes -keyout ed.key -out ed.pem -subj '/CN=Ed'
+openssl req -x509 -newkey rsa-pss -nodes -keyout pss.key -out pss.pem -subj '/CN=PSS'
+)");
+  const auto why = [&](const std::string& key, const std::string& certificate) {
+    const auto signature = sign(pe_image(), Form::detached, keys.pem(key), keys.pem(certificate));
+    REQUIRE(!signature);
+    CHECK(signature.error().doing.contains(keys.place.path("")));
+    return signature.error().why;
+  };
+  CHECK(why("weak.key", "weak.pem") == "the key is worth 80 bits of security, and builders believe "
+                                       "none below 112: use RSA from 2048 bits, or ECDSA");
+  CHECK(why("ed.key", "ed.pem") ==
+        "a key of kind ED25519 does not work here: use RSA from 2048 bits, or ECDSA");
+  CHECK(why("signer.pem", "signer.pem").starts_with("it is no PEM text of a key"));
+  CHECK(why("signer.key", "signer.key").starts_with("it is no PEM text of an X.509 certificate"));
+  CHECK(sign(pe_image(), Form::detached, keys.pem("pss.key"), keys.pem("pss.pem")).has_value());
+}
+
+TEST_CASE("cms: a signer with a weak key is refused, and told so") {
+  const Keys keys;
+  run(keys.place.path(), R"(
+openssl req -x509 -newkey rsa:1024 -nodes -keyout weak.key -out weak.pem -subj '/CN=Weak'
+openssl req -x509 -newkey rsa:1024 -nodes -keyout other.key -out other.pem -subj '/CN=Weak'
+openssl cms -sign -binary -signer weak.pem -inkey weak.key -in content -outform PEM -out by-weak
+)");
+  const auto refused = signed_digest(keys.message("by-weak"), keys.anchors("weak.pem"), "it");
+  REQUIRE(!refused);
+  CHECK(refused.error().why.starts_with("a key or hash between its signer \"CN=Weak\" and the "
+                                        "certificate named is worth less than 112 bits"));
+  const auto trust = [&](const char* anchor) {
+    return check_detached(keys.message("by-weak"), content_digest(), keys.anchors(anchor), "it")
+        .value()
+        .trust;
+  };
+  CHECK(trust("weak.pem") == std::vector{Trust::weak});
+  CHECK(trust("other.pem") == std::vector{Trust::none}); // the name alone makes no chain
+  CHECK(keys.anchors("weak.pem").certificates[0].security_bits() == 80);
+  CHECK(keys.anchors("signer.pem").certificates[0].security_bits() == 128);
 }
 
 TEST_CASE("cms: a detached message is checked against a digest, and says who has made it") {

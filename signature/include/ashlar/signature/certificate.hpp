@@ -42,6 +42,9 @@ public:
   /// Can it have issued others, as trust() sees it: is it a CA (basic constraints and key usage,
   /// RFC 5280 4.2.1.9 and 4.2.1.3; a self-signed one of X.509 version 1 counts)?
   [[nodiscard]] bool may_issue() const;
+  /// What its key is worth, compared with min_security_bits; 0 for a key that OpenSSL does not
+  /// know.
+  [[nodiscard]] int security_bits() const;
   /// In the form of RFC 2253, printable, at most max_name_bytes.
   [[nodiscard]] std::string subject() const;
   [[nodiscard]] std::string issuer() const;

@@ -7,6 +7,9 @@
 
 namespace ashlar::signature {
 
+/// What keys and hashes must be worth (NIST SP 800-57): RSA from 2048 bits, SHA-256.
+inline constexpr int min_security_bits = 112;
+
 inline constexpr std::size_t max_certificate_bytes = 8u << 10;       // one, in DER
 inline constexpr std::size_t max_certificates = 64;                  // named by one policy
 inline constexpr std::size_t max_revoked_certificates = 1024;        // in one policy

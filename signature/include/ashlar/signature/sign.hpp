@@ -16,10 +16,17 @@ enum class Form {
   detached,     // for an image
 };
 
-/// Signs `content` with SHA-256 and the private key in `key_pem` (not encrypted; RSA or EC), whose
-/// certificate is in `certificate_pem`, and gives the message as PEM. Errors: invalid (a PEM text
-/// that cannot be read, or a key that does not belong to the certificate).
+/// A PEM text, and the file that it is from.
+struct PemFile {
+  std::string text;
+  std::string path;
+};
+
+/// Signs `content` with SHA-256 and a private key (not encrypted; RSA from 2048 bits, or ECDSA),
+/// and gives the message as PEM. Errors: invalid (a PEM text that cannot be read, or a key that
+/// does not belong to the certificate), unsupported (a key that no builder would take), naming the
+/// file.
 [[nodiscard]] Result<std::string> sign(std::span<const std::byte> content, Form form,
-                                       std::string_view key_pem, std::string_view certificate_pem);
+                                       const PemFile& key, const PemFile& certificate);
 
 } // namespace ashlar::signature

@@ -17,8 +17,9 @@ enum class Trust : std::uint8_t {
   trusted = 1, // it is the signer's certificate, or it has issued that, directly or not
   revoked = 2, // it would be `trusted`, but a certificate or a key on the way is revoked
   unfit = 3,   // it would be `trusted`, but wants signers for code, and this is none
+  weak = 4,    // it would be `trusted`, but a key or a hash on the way is worth too little
 };
-inline constexpr std::uint8_t last_trust = 3;
+inline constexpr std::uint8_t last_trust = 4;
 [[nodiscard]] const char* to_string(Trust trust);
 
 /// The certificates that a policy names, and what it takes back.
