@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string_view>
+
 namespace ashlar::cli {
 
 namespace {
@@ -43,6 +46,35 @@ Problem of_refusal(const ashlar_v1_Refusal& refusal) {
   return problem;
 }
 
+// How many bytes at the start of a text are one character that no terminal takes for a command;
+// 0: the first byte is none.
+std::size_t harmless_bytes(std::string_view text) {
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80)
+    return lead >= ' ' && lead != 0x7f ? 1 : 0;
+  const std::size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < size)
+    return 0;
+  for (std::size_t i = 1; i < size; ++i)
+    if ((byte(i) & 0xc0) != 0x80)
+      return 0;
+  return lead == 0xc2 && byte(1) < 0xa0 ? 0 : size; // U+0080 to U+009F are controls, too
+}
+
+// Names of files and words of a policy may hold anything; UTF-8 stays.
+std::string for_terminal(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t size = harmless_bytes(text);
+    if (size == 0)
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text.front()));
+    out += text.substr(0, size);
+    text.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  return out;
+}
+
 } // namespace
 
 Problem::Problem(const Error& error)
@@ -76,11 +108,12 @@ std::optional<Problem> problem_of(const ipc::Response& final) {
 }
 
 std::string text_of(const Problem& problem) {
+  const std::string message = for_terminal(problem.message);
   if (problem.exit != ExitCode::refused)
-    return "ashlar: " + problem.message;
+    return "ashlar: " + message;
   if (problem.rule.empty())
-    return fmt::format("ashlar: refused: {} (no rule allows it)", problem.message);
-  return fmt::format("ashlar: refused: {} (rule \"{}\")", problem.message, problem.rule);
+    return fmt::format("ashlar: refused: {} (no rule allows it)", message);
+  return fmt::format("ashlar: refused: {} (rule \"{}\")", message, for_terminal(problem.rule));
 }
 
 nlohmann::ordered_json json_of(const Problem& problem) {

@@ -104,6 +104,19 @@ TEST_CASE("format: JSON of bytes that are not UTF-8 is still JSON") {
   CHECK(nlohmann::ordered_json::accept(json_text({{"a", "\xff"}})));
 }
 
+TEST_CASE("problem: what a terminal would obey is escaped, and other characters stay") {
+  const auto shown = [](const std::string& name) {
+    return text_of(Problem({ErrorCode::io, "opening " + name, "", 0}));
+  };
+  CHECK(shown("\x1b[2J\n\x7f") == "ashlar: opening \\x1b[2J\\x0a\\x7f");
+  CHECK(shown("gr\u00f6\u00dfe \u2026 \U0001f427") ==
+        "ashlar: opening gr\u00f6\u00dfe \u2026 \U0001f427");
+  CHECK(shown("\xc2\x9b") == "ashlar: opening \\xc2\\x9b"); // CSI, in UTF-8 and alone
+  CHECK(shown("\x9b!") == "ashlar: opening \\x9b!");
+  CHECK(shown("cut \xe2\x80") == "ashlar: opening cut \\xe2\\x80");
+  CHECK(shown("cut \xe2\x1b\x1b") == "ashlar: opening cut \\xe2\\x1b\\x1b");
+}
+
 TEST_CASE("problem: a refusal names its rule, and its kind in JSON") {
   ipc::Response final{};
   final.which_part = ashlar_v1_Response_refusal_tag;

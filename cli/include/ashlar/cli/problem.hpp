@@ -45,7 +45,8 @@ using Outcome = std::expected<T, Problem>;
 /// What a final response other than Done says, if it is one.
 [[nodiscard]] std::optional<Problem> problem_of(const ipc::Response& final);
 
-/// One line for stderr: "ashlar: refused: REASON (rule "R")" or "ashlar: MESSAGE".
+/// One line for stderr: "ashlar: refused: REASON (rule "R")" or "ashlar: MESSAGE". Control
+/// characters, and bytes that are no UTF-8, are \xNN.
 [[nodiscard]] std::string text_of(const Problem& problem);
 
 /// {"error":{"kind":…,"code":…,"item":…,"check":…,"limit":…,"message":…,"rule":…}}, all strings.
