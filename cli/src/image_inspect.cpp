@@ -157,8 +157,11 @@ Outcome<Findings> look_at(const Arguments& arguments) {
 Outcome<Answer> image_inspect(const Arguments& arguments) {
   const Findings found = TRY(look_at(arguments));
   // What is neither a kernel nor signed, in or beside it, is refused as a builder would.
-  if (!found.kernel && !found.detached && !found.unified())
-    return std::unexpected(Problem(found.kernel.error()));
+  if (!found.kernel && !found.detached && !found.unified()) {
+    Error error = found.kernel.error(); // of the inspector, which knows no names
+    error.doing = printable(found.image.path) + ": " + error.doing;
+    return std::unexpected(Problem(error));
+  }
   return Answer(arguments.json ? json_text(json_of(found)) + "\n" : text_of(found),
                 found.good() ? ExitCode::ok : ExitCode::failed);
 }

@@ -47,6 +47,14 @@ Result<std::optional<std::string>> read_if_there(const std::string& path, std::u
   return std::unexpected(std::move(text).error());
 }
 
+// A file that must be there; `what` says what it is and which part of the manual has more.
+Result<std::string> read_required(const std::string& path, const std::string& what) {
+  Result<std::string> text = read_file(path, evidence::max_pem_bytes);
+  if (!text && text.error().code == ErrorCode::not_found)
+    text.error().why = what;
+  return text;
+}
+
 Result<evidence::ReferenceFile> read_manifest(const std::string& directory,
                                               const std::string& name) {
   const std::string path = directory + "/" + name;
@@ -65,9 +73,16 @@ Result<evidence::ReferenceFile> read_manifest(const std::string& directory,
 
 Result<evidence::Trust> read_reference_directory(const std::string& directory) {
   evidence::Trust trust;
-  const std::string keys = TRY(read_file(directory + "/host-ak.pem", evidence::max_pem_bytes));
+  const std::vector<std::string> manifests = TRY(manifests_in(directory));
+  const std::string keys = TRY(read_required(
+      directory + "/host-ak.pem",
+      "it has the attestation keys of the hosts that you enrolled: see docs/attestation.md, "
+      "\"Enrolling a host\""));
   trust.host_keys = TRY(evidence::read_keys(keys, directory + "/host-ak.pem"));
-  trust.signers_pem = TRY(read_file(directory + "/signers.pem", evidence::max_pem_bytes));
+  trust.signers_pem = TRY(read_required(
+      directory + "/signers.pem",
+      "it has the certificates of those who may sign references: see docs/attestation.md, \"The "
+      "reference directory\" and \"References\""));
   const std::string authorities = directory + "/ek-ca.pem";
   trust.endorsement_authorities = TRY(read_if_there(authorities, evidence::max_pem_bytes));
   if (trust.endorsement_authorities)
@@ -75,7 +90,7 @@ Result<evidence::Trust> read_reference_directory(const std::string& directory) {
   const std::string pcrs = directory + "/host.pcrs";
   if (const auto text = TRY(read_if_there(pcrs, evidence::max_file_bytes)))
     trust.firmware = TRY(evidence::read_pcr_choices(*text, pcrs));
-  for (const std::string& name : TRY(manifests_in(directory)))
+  for (const std::string& name : manifests)
     trust.references.push_back(TRY(read_manifest(directory, name)));
   return trust;
 }

@@ -11,9 +11,10 @@ Result<FileRange> FileRange::within(std::span<const std::byte> file, std::uint64
                                     std::uint64_t size, std::string_view item) {
   // Written so that no sum can wrap.
   if (offset > file.size() || size > file.size() - offset)
-    return failure(ErrorCode::invalid, fmt::format("locating {}", item),
-                   fmt::format("{} bytes at byte {} do not lie within the file ({} bytes)", size,
-                               offset, file.size()));
+    return failure(
+        ErrorCode::invalid, fmt::format("locating {}", item),
+        fmt::format("{} bytes at byte {} do not lie within the file ({} bytes): is it cut off?",
+                    size, offset, file.size()));
   return FileRange(file.subspan(offset, size), offset);
 }
 

@@ -128,6 +128,23 @@ TEST_CASE("verify: what is wrong with the verifier's own files is wrong usage") 
   CHECK(run_ashlar(verify("web") + " --record 12").code == 2);
 }
 
+TEST_CASE("verify: of what a reference directory lacks it says where that comes from") {
+  const Folder folder;
+  std::filesystem::create_directory(folder.at("references"));
+  const std::string ask = "verify " + golden + "/web.bundle --nonce " + std::string(64, '0') +
+                          " --reference " + folder.at("references");
+  const Run keys = run_ashlar(ask);
+  CHECK(keys.code == 2);
+  CHECK(has(keys, "/host-ak.pem: "));
+  CHECK(has(keys, "see docs/attestation.md, \"Enrolling a host\""));
+  std::filesystem::copy_file(golden + "/reference/host-ak.pem",
+                             folder.at("references/host-ak.pem"));
+  const Run signers = run_ashlar(ask);
+  CHECK(signers.code == 2);
+  CHECK(has(signers, "/signers.pem: it has the certificates of those who may sign references"));
+  CHECK(has(run_ashlar(ask + "/none"), "opening the reference directory"));
+}
+
 TEST_CASE("measure: writes the manifest that was signed for the golden guest") {
   const Folder folder;
   std::filesystem::rename(folder.at("one"), folder.at("initrd"));

@@ -320,6 +320,16 @@ TEST_CASE("image inspect: a file that is no kernel is refused with what is wrong
   CHECK(run_ashlar("image inspect " + folder.path()).code == 1);
 }
 
+TEST_CASE("image inspect: of a file that is cut off it says so, and which it is") {
+  const Folder folder;
+  fs::copy_file(corpus + "/bzimage-gzip", folder.path() + "/cut");
+  fs::resize_file(folder.path() + "/cut", 1000);
+  const Run run = run_ashlar("image inspect " + folder.path() + "/cut");
+  CHECK(run.code == 1);
+  CHECK(run.output.starts_with("ashlar: " + folder.path() + "/cut: locating "));
+  CHECK(run.output.contains("do not lie within the file (1000 bytes): is it cut off?"));
+}
+
 TEST_CASE("image inspect: an inspector that is missing, or ends badly, is no success") {
   const Folder folder;
   const std::string command = "image inspect " + corpus + "/plain";
