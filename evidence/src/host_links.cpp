@@ -45,8 +45,8 @@ Result<std::string> check_endorsement(Chain& chain) {
                    "the bundle has no host.ek.crt, and ek-ca.pem asks for one: the TPM has no "
                    "certificate, or somebody took it away");
   if (certificate.empty())
-    return chain.nothing_to_compare("the TPM has no certificate; enrolment tied the host's key to "
-                                    "its endorsement key: " +
+    return chain.nothing_to_compare("the TPM has no certificate; only your enrolment can have "
+                                    "tied the host's key to its endorsement key: " +
                                     describe(key.key));
   std::string found = TRY(check_certificate(certificate, key.key, authorities));
   if (!authorities)
