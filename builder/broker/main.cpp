@@ -12,6 +12,9 @@
 #include <string>
 #include <string_view>
 
+#include <fmt/format.h>
+
+#include "ashlar/base/bytes.hpp"
 #include "ashlar/base/log.hpp"
 #include "ashlar/broker/broker.hpp"
 #include "ashlar/broker/child_process.hpp"
@@ -98,6 +101,17 @@ Result<int> run(const Options& options) {
   return status;
 }
 
+std::string wrong_usage(std::string_view argument) {
+  const std::string fault = argument == "--config"
+                                ? "--config must be followed by a file"
+                                : fmt::format("there is no argument \"{}\"", printable(argument));
+  return fmt::format("ashlar-builder: {}\n{}", fault, usage);
+}
+
+bool print(int descriptor, const std::string& text) {
+  return write(descriptor, text.data(), text.size()) >= 0;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -108,13 +122,15 @@ int main(int argc, char** argv) {
       options.config = argv[++i];
     } else if (argument == "--verbose") {
       options.verbose = true;
+    } else if (argument == "--help" || argument == "--version") {
+      return print(STDOUT_FILENO, argument == "--help"
+                                      ? std::string(usage)
+                                      : std::string(broker::builder_version) + "\n")
+                 ? 0
+                 : 2;
     } else {
-      const bool wanted = argument == "--help" || argument == "--version";
-      const std::string text =
-          argument == "--version" ? std::string(broker::builder_version) + "\n" : usage;
-      const ssize_t ignored =
-          write(wanted ? STDOUT_FILENO : STDERR_FILENO, text.data(), text.size());
-      return wanted && ignored >= 0 ? 0 : 2;
+      print(STDERR_FILENO, wrong_usage(argument));
+      return 2;
     }
   }
   log::start("ashlar-builder", options.verbose ? log::Level::debug : log::Level::info);

@@ -67,7 +67,7 @@ Result<Arguments> parse(std::span<const char* const> words) {
   const int wishes =
       !arguments.nonce.empty() + !arguments.log.empty() + !arguments.credential.empty();
   if (wishes != 1)
-    return misused("one of --nonce, --log and --activate must be given");
+    return misused("exactly one of --nonce, --log and --activate must be given");
   if (arguments.log.empty() == arguments.output.empty())
     return misused("-o goes with --nonce and --activate, and must be given there");
   arguments.nonce_value = from_hex(arguments.nonce).value_or(attest::Bytes());

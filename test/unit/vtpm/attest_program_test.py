@@ -30,6 +30,10 @@ class AttestTest(unittest.TestCase):
                 self.assertEqual(status, 2)
                 self.assertIn("see --help", error)
 
+    def test_of_several_wishes_one_is_too_many(self):
+        for words in (["--nonce", NONCE, "--log", "x", "-o", "b"], ["-o", "-"]):
+            self.assertIn("exactly one of --nonce, --log and --activate must be given", run(*words)[1])
+
     def test_without_a_tpm_nothing_is_written(self):
         with tempfile.TemporaryDirectory() as folder:
             for words in (["--nonce", NONCE, "-o", f"{folder}/out"], ["--log", f"{folder}/out"]):
