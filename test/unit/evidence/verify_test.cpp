@@ -53,6 +53,7 @@ TEST_CASE("verify: without a certificate and firmware values those links stay un
   const Verdict verdict = test::verify(files.pack(), weaker);
   CHECK(verdict.ok());
   CHECK(link_of(verdict, "endorsement").state == LinkState::unchecked);
+  CHECK(link_of(verdict, "endorsement").reason.contains("only your enrolment can have tied"));
   CHECK(link_of(verdict, "firmware").state == LinkState::unchecked);
 }
 
