@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import secrets
+import shlex
 import shutil
 import string
 import sys
@@ -245,8 +246,15 @@ def read_evidence(checks, name, texts, verifier, guests):
     status, printed = references.verify_with_tpm2_tools(folder, path, verifier.nonce)
     checks.equal(f"verify-with-tpm2-tools.sh of guest {name}'s evidence", (status, printed if status else ""),
                  (0, ""))
+    command = references.verify_command(shown(folder), shown(verifier.ashlar), shown(path), name, verifier.nonce)
     return {"guest": name, "nonce": verifier.nonce, "bundle": str(path), "ok": verified.get("ok"),
-            "firmware_reference": FIRMWARE_REFERENCE, "links": verified.get("links")}
+            "command": shlex.join(command), "firmware_reference": FIRMWARE_REFERENCE, "links": verified.get("links")}
+
+
+def shown(path):
+    """A path as it is typed in the project's folder, if it is inside."""
+    path = path.resolve()
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
 def measure_flags(name):
@@ -307,7 +315,9 @@ def summary(result):
         lines.append(f"guest {proof['guest']} proves what it was built from, for the nonce {proof['nonce']}: "
                      f"{Path(proof['bundle']).relative_to(ROOT)}")
         lines += [f"  {link['state']:9} {link['name']}: {link['reason']}" for link in proof["links"] or []]
-        lines.append(f"  (the firmware's PCRs are compared with {proof['firmware_reference']})")
+        lines += [f"  (the firmware's PCRs are compared with {proof['firmware_reference']})",
+                  "  Ask again yourself; with another nonce, guest or changed byte it must fail:",
+                  f"    {proof['command']}"]
     for refusal in result["refused"]:
         lines.append(f"refused: {refusal['request']}")
         lines.append(f"  {refusal['reason']}")

@@ -33,12 +33,17 @@ def write(folder, ashlar, host_key, host_pcrs, guests):
              cwd=folder)
 
 
+def verify_command(folder, ashlar, bundle, name, nonce):
+    """The words of the `ashlar verify` that asks whether a bundle (a path) is of guest `name`."""
+    return [str(word) for word in (ashlar, "verify", bundle, "--reference", folder, "--guest", name,
+                                   "--nonce", nonce)]
+
+
 def verify(folder, ashlar, bundle, name, nonce):
     """What `ashlar verify --json` says of a bundle (a path) of guest `name`: (exit status, object); with
     status 2, of references that cannot be read, it says nothing of the bundle."""
-    done = subprocess.run([ashlar, "verify", bundle, "--reference", folder, "--guest", name,
-                           "--nonce", nonce, "--json"], check=False, capture_output=True,
-                          timeout=120)
+    done = subprocess.run([*verify_command(folder, ashlar, bundle, name, nonce), "--json"],
+                          check=False, capture_output=True, timeout=120)
     return done.returncode, json.loads(done.stdout) if done.returncode in (0, 1) else {}
 
 
