@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Bash completion offers what each verb's help has. Usage: completion_test.sh PROGRAM COMPLETION
 set -u
-program=$1
+program=$(realpath "$1")
 PATH=$(dirname "$program"):$PATH
 # shellcheck source=/dev/null
-source "$2"
+source "$(realpath "$2")"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
