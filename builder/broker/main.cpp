@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -133,6 +134,8 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
+  if (options.verbose)
+    setenv(broker::log_level_variable, "debug", 1);
   log::start("ashlar-builder", options.verbose ? log::Level::debug : log::Level::info);
   // A peer that hangs up is an error value of write(2), not a signal.
   signal(SIGPIPE, SIG_IGN);

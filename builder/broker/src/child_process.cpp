@@ -13,6 +13,7 @@ extern "C" {
 
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -46,6 +47,11 @@ struct SpawnParameters {
     posix_spawnattr_destroy(&attributes);
   }
 };
+
+bool debug_wanted() {
+  const char* level = std::getenv(log_level_variable);
+  return level != nullptr && std::string_view(level) == "debug";
+}
 } // namespace
 
 Result<ChildProcess> ChildProcess::start(const std::string& executable,
@@ -63,7 +69,8 @@ Result<ChildProcess> ChildProcess::start(const std::string& executable,
   }
   std::string name = executable;
   char* const arguments[] = {name.data(), nullptr};
-  char* const environment[] = {nullptr};
+  std::string level = std::string(log_level_variable) + "=debug";
+  char* const environment[] = {debug_wanted() ? level.data() : nullptr, nullptr};
   pid_t pid = -1;
   const int failed = posix_spawn(&pid, executable.c_str(), &parameters.actions,
                                  &parameters.attributes, arguments, environment);

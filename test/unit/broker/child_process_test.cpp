@@ -68,6 +68,21 @@ TEST_CASE("child process: it gets exactly the descriptors it is promised, in ord
   CHECK(child->reap().empty());
 }
 
+TEST_CASE("child process: it is told when libraries are to be logged, and nothing else") {
+  const TemporaryDirectory directory;
+  const InstanceLock lock = taken(directory.path() + "/lock");
+  Pipe report;
+  setenv("ASHLAR_SECRET", "secret", 1);
+  setenv(log_level_variable, "debug", 1);
+  auto child = ChildProcess::start(script(directory, "tr '\\0' '\\n' </proc/$$/environ >&3\n"),
+                                   {report.write_end.value()}, lock.descriptor());
+  unsetenv(log_level_variable);
+  unsetenv("ASHLAR_SECRET");
+  REQUIRE(child);
+  CHECK(report.all() == "ASHLAR_LOG_LEVEL=debug\n");
+  CHECK(child->reap().empty());
+}
+
 TEST_CASE("child process: its environment is empty and no signal is blocked") {
   const TemporaryDirectory directory;
   const InstanceLock lock = taken(directory.path() + "/lock");

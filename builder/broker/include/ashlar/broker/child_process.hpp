@@ -12,12 +12,17 @@
 
 namespace ashlar::broker {
 
+/// What tells a constructor, with the value "debug", to log what libraries do. It passes from the
+/// broker's environment to its children's, alone and with no other value.
+inline constexpr char log_level_variable[] = "ASHLAR_LOG_LEVEL";
+
 /// A child process that is killed and reaped when its owner goes out of scope.
 class ChildProcess {
 public:
-  /// Starts `executable` with no arguments and an empty environment. `descriptors[i]` becomes the
-  /// child's descriptor 3+i. Standard input becomes `lock_fd`: the child thereby holds the broker's
-  /// lock for as long as it lives (see InstanceLock); output and error stay the broker's.
+  /// Starts `executable` with no arguments, in an environment with log_level_variable or nothing.
+  /// `descriptors[i]` becomes the child's descriptor 3+i. Standard input becomes `lock_fd`: the
+  /// child thereby holds the broker's lock for as long as it lives (see InstanceLock); output and
+  /// error stay the broker's.
   [[nodiscard]] static Result<ChildProcess> start(const std::string& executable,
                                                   const std::vector<int>& descriptors, int lock_fd);
   ChildProcess(ChildProcess&& other) noexcept
