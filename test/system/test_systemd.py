@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The builder as a service of an ordinary domain 0: systemd runs examples/systemd/ashlar-builder.service."""
+"""The builder as a service of an ordinary domain 0: systemd runs the unit of examples/systemd/."""
 
 from pathlib import Path
 
 import steps
 
 HERE = Path(__file__).resolve().parent
-SERVICE = HERE.parent.parent / "examples" / "systemd" / "ashlar-builder.service"
+SERVICE = HERE.parent.parent / "examples" / "systemd" / "ashlar-builder.service.in"
 SYSTEMD = Path("/lib/systemd/systemd")
 # Targets that every service orders itself by.
 TARGETS = ("basic", "sysinit", "shutdown", "umount", "final", "slices", "sockets", "paths", "timers")
@@ -15,14 +15,15 @@ TARGETS = ("basic", "sysinit", "shutdown", "umount", "final", "slices", "sockets
 def units():
     """The unit files of the machine: ours and the targets of the host's systemd."""
     files = {"/etc/machine-id": "0123456789abcdef0123456789abcdef\n"}
-    for file in [SERVICE, *sorted((HERE / "systemd").iterdir())]:
+    files["/etc/systemd/system/ashlar-builder.service"] = SERVICE.read_text().replace("@sbindir@", "/usr/sbin")
+    for file in sorted((HERE / "systemd").iterdir()):
         files[f"/etc/systemd/system/{file.name}"] = file.read_text()
     for name in TARGETS:
         files[f"/usr/lib/systemd/system/{name}.target"] = SYSTEMD.parent / "system" / f"{name}.target"
     return files
 
 
-# The other xenstored than the appliance's: an ordinary domain 0 may have either.
+# The other xenstored than the appliance's: an ordinary domain 0 may have either. As on Debian, its daemons are one unit, xen.service.
 XENSTORED = "/usr/lib/xen-4.17/bin/xenstored"
 BOOT = {"kernels": ("pv",), "files": units(), "programs": (SYSTEMD, "/bin/systemctl", XENSTORED),
         "dom0_arguments": f"rdinit={SYSTEMD} systemd.unit=ashlar.target systemd.show_status=false"}

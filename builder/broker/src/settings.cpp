@@ -16,6 +16,8 @@
 
 namespace ashlar::broker {
 
+const char* const installed_libexec_directory = ASHLAR_LIBEXEC_DIRECTORY;
+
 namespace {
 
 /// Reads one table strictly: remembers the first error, and which keys were asked for.

@@ -27,6 +27,9 @@ struct VtpmImages {
   measure::GuestType type = measure::GuestType::pvh;
 };
 
+/// Where this build installs the programs that the builder starts: it depends on Meson's prefix.
+extern const char* const installed_libexec_directory;
+
 /// builder.toml. Defaults are those of a Debian domain 0.
 struct Settings {
   std::string policy_directory = "/etc/ashlar/policy.d";
@@ -35,8 +38,8 @@ struct Settings {
       "/run/ashlar"; // journal and lock; must be a tmpfs: gone after a reboot
   std::string socket = "/run/ashlar/ashlar.sock"; // empty: no Unix socket
   std::string console_log_directory = "/var/log/xen/console";
-  std::string libexec_directory = "/usr/libexec/ashlar"; // ashlar-inspector, ashlar-constructor
-  std::uint64_t store_bytes = default_store_bytes;       // key: store_mib
+  std::string libexec_directory = installed_libexec_directory; // ashlar-inspector and the others
+  std::uint64_t store_bytes = default_store_bytes;             // key: store_mib
   bool inspect_ahead = true; // approved kernels are inspected when they come, not when first built
   std::chrono::seconds device_time = default_device_time; // key: device_seconds
   std::optional<VtpmImages> vtpm;                         // none: no guest can have a vTPM
