@@ -7,9 +7,8 @@ from pathlib import Path
 from appliance import contents
 from appliance.archive import Archive
 from appliance.kernels import guest_package, kernel
-from appliance.settings import (BOOT_MANIFEST, BUILDER_SETTINGS, MANAGER_COMMAND_LINE, MANAGER_MANIFEST,
-                                SERVICE_KERNEL, SERVICE_MEMORY_MIB, TOOLSTACK_COMMAND_LINE, VTPM_COMMAND_LINE,
-                                VTPM_SETTINGS, XENSTORED_SETTINGS)
+from appliance.settings import (BOOT_MANIFEST, BUILDER_SETTINGS, EMULATED, MANAGER_MANIFEST, SERVICE_KERNEL,
+                                SERVICE_MEMORY_MIB, VTPM_SETTINGS, XENSTORED_SETTINGS, CommandLines)
 
 HERE = Path(__file__).resolve().parent
 
@@ -61,7 +60,11 @@ class Appliance:
     service_kernel: Path = None                   # of the TPM Manager's and the vTPMs' domains
     tpm_manager_initrd: Path = None               # none: the machine has no TPM Manager
     vtpm_initrd: Path = None                      # none: no vTPMs
+    command_lines: CommandLines = EMULATED        # of the domains that the builder starts
     policies: dict = field(default_factory=dict)  # file name -> text
+    settings: str = None                          # instead of those that these images need
+    boot_manifest: str = None                     # likewise
+    boot_images: dict = field(default_factory=dict)  # more of what these name: file name -> host Path
     device_seconds: int = 0                       # that builds wait for devices; 0: as long as usual
     debug: bool = False                           # shell and Xen's own tools
     with_builder: bool = True                     # off for bringing up the parts below it
@@ -99,41 +102,47 @@ def write_appliance(target, recipe):
 def _add_builder(archive, recipe):
     for source, path in PROGRAMS.items():
         contents.add_program(archive, program_of(recipe.build, source, recipe.preload), path)
+    for path, content in builder_files(recipe).items():
+        archive.file(path, content)
+
+
+def builder_files(recipe):
+    """What the builder reads in its domain, path -> text or host Path: its settings, boot manifest and policy, and the
+    images that the first two name."""
+    files = {f"/etc/ashlar/policy.d/{name}": text for name, text in recipe.policies.items()}
     settings = BUILDER_SETTINGS
     manifest = ""
     if recipe.service_kernel:
-        archive.file(SERVICE_KERNEL, recipe.service_kernel)
+        files[SERVICE_KERNEL] = recipe.service_kernel
     if recipe.tpm_manager_initrd:
-        archive.file("/boot/ashlar/tpm-manager-initrd", recipe.tpm_manager_initrd)
-        manifest = MANAGER_MANIFEST.format(command_line=MANAGER_COMMAND_LINE,
+        files["/boot/ashlar/tpm-manager-initrd"] = recipe.tpm_manager_initrd
+        manifest = MANAGER_MANIFEST.format(command_line=recipe.command_lines.tpm_manager,
                                            memory_mib=SERVICE_MEMORY_MIB)
     if recipe.vtpm_initrd:
-        archive.file("/boot/ashlar/vtpm-initrd", recipe.vtpm_initrd)
-        settings += VTPM_SETTINGS.format(command_line=VTPM_COMMAND_LINE,
-                                         memory_mib=SERVICE_MEMORY_MIB)
+        files["/boot/ashlar/vtpm-initrd"] = recipe.vtpm_initrd
+        settings += VTPM_SETTINGS.format(command_line=recipe.command_lines.vtpm, memory_mib=SERVICE_MEMORY_MIB)
     if recipe.device_seconds:
         settings = f"device_seconds = {recipe.device_seconds}\n{settings}"
-    archive.file("/etc/ashlar/builder.toml", settings)
-    for name, text in recipe.policies.items():
-        archive.file(f"/etc/ashlar/policy.d/{name}", text)
     if recipe.toolstack_kernel:
         # The same kernel as that of the service domains is there, and is measured, once.
         if recipe.toolstack_kernel == recipe.service_kernel:
             path = SERVICE_KERNEL
         else:
             path = "/boot/ashlar/toolstack-vmlinuz"
-            archive.file(path, recipe.toolstack_kernel)
-        archive.file("/boot/ashlar/toolstack-initrd", recipe.toolstack_initrd)
-        manifest += _boot_domain("toolstack", path, first=True)
+            files[path] = recipe.toolstack_kernel
+        files["/boot/ashlar/toolstack-initrd"] = recipe.toolstack_initrd
+        manifest += _boot_domain(recipe, "toolstack", path, first=True)
         if recipe.second_toolstack:
-            manifest += _boot_domain("toolstack-2", path, first=False)
-    archive.file("/etc/ashlar/boot.toml", manifest)
+            manifest += _boot_domain(recipe, "toolstack-2", path, first=False)
+    files |= {f"/boot/ashlar/{name}": path for name, path in recipe.boot_images.items()}
+    return files | {"/etc/ashlar/builder.toml": recipe.settings or settings,
+                    "/etc/ashlar/boot.toml": recipe.boot_manifest or manifest}
 
 
-def _boot_domain(name, kernel_path, first):
+def _boot_domain(recipe, name, kernel_path, first):
     return BOOT_MANIFEST.format(name=name, kernel=kernel_path, essential=str(first).lower(),
                                 vtpm_state_store=str(first).lower(),
-                                command_line=TOOLSTACK_COMMAND_LINE)
+                                command_line=recipe.command_lines.toolstack)
 
 
 def _add_debug(archive, recipe):

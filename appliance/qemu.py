@@ -145,19 +145,25 @@ class SoftwareTpm:
 
 def qemu_command(xen, initrd, memory_mib=MEMORY_MIB, dom0_arguments="", limit_seconds=MACHINE_SECONDS,
                  dom0_memory_mib=DOM0_MEMORY_MIB, counted=False):
-    """QEMU's command line for a boot, for power_on(); `initrd` is the appliance's.
+    """QEMU's command line for a boot that wastes nothing, for power_on(); `initrd` is the appliance's.
 
     The machine ends with the thread that started it, or at the limit. `counted`: its clock counts instructions.
     """
     # Xen would need seconds to unpack Debian's kernel.
     dom0 = f"{plain_kernel(kernel('6.1').image)} {DOM0_ARGUMENTS} {dom0_arguments}"
+    return multiboot_command(xen, XEN_ARGUMENTS.format(dom0_mib=dom0_memory_mib), (dom0, str(initrd)), memory_mib,
+                             limit_seconds, counted)
+
+
+def multiboot_command(xen, arguments, modules, memory_mib, limit_seconds=MACHINE_SECONDS, counted=False):
+    """QEMU's command line for a boot of Xen with these modules: each a file, and its arguments after a space."""
     clock = ["-icount", COUNTED] if counted else []
     return ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5", str(limit_seconds),
             "qemu-system-x86_64", "-M", "q35", "-cpu", CPU, "-smp", str(CPUS), "-m", str(memory_mib),
             "-accel", "tcg", *clock, "-display", "none", "-monitor", "none",
             "-nodefaults", "-no-reboot", "-nic", "none",
-            "-kernel", str(xen), "-append", XEN_ARGUMENTS.format(dom0_mib=dom0_memory_mib),
-            "-initrd", ",".join(module.replace(",", ",,") for module in (dom0, str(initrd))),
+            "-kernel", str(xen), "-append", arguments,
+            "-initrd", ",".join(module.replace(",", ",,") for module in modules),
             "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
 
 
@@ -186,10 +192,10 @@ def keep_awake(process):
         pass  # it has ended
 
 
-def unpack_xen(directory):
+def unpack_xen(directory, packed=XEN):
     """Unpacks the hypervisor: QEMU's multiboot loader takes the plain ELF."""
     target = Path(directory) / "xen"
-    target.write_bytes(gzip.decompress(XEN.read_bytes()))
+    target.write_bytes(gzip.decompress(packed.read_bytes()))
     return target
 
 

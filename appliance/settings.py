@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The settings files of the appliance, and the command lines of the domains that its builder starts."""
 
+from typing import NamedTuple
+
 from appliance.qemu import LEAN_GUEST
 
 BUILDER_SETTINGS = """\
@@ -61,10 +63,25 @@ initrd = "/boot/ashlar/vtpm-initrd"
 command_line = "{command_line}"
 memory_mib = {memory_mib}
 """
-# What a service domain has no use for: tests of algorithms that it does not call, a network.
-SERVICE_COMMAND_LINE = f"console=hvc0 quiet loglevel=3 panic=1 {LEAN_GUEST}"
-VTPM_COMMAND_LINE = SERVICE_COMMAND_LINE
-MANAGER_COMMAND_LINE = VTPM_COMMAND_LINE + " tpm_tis.force=1 tpm_tis.interrupts=0"
+
+
+class CommandLines(NamedTuple):
+    """Those of the domains that the builder starts by itself."""
+
+    toolstack: str
+    tpm_manager: str
+    vtpm: str
+
+
+def command_lines(more=""):
+    """The command lines with some words more."""
+    service = f"console=hvc0 quiet loglevel=3 panic=1 {more}".rstrip()
+    return CommandLines(service, f"{service} tpm_tis.force=1 tpm_tis.interrupts=0", service)
+
+
+PLAIN = command_lines()
+# Without what an emulated processor only loses time with: mitigations, tests of algorithms that nobody calls.
+EMULATED = command_lines(LEAN_GUEST)
 SERVICE_MEMORY_MIB = 128
 
 BOOT_MANIFEST = """\
@@ -80,4 +97,3 @@ requester = true
 essential = {essential}
 vtpm_state_store = {vtpm_state_store}
 """
-TOOLSTACK_COMMAND_LINE = SERVICE_COMMAND_LINE

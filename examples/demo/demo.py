@@ -8,12 +8,10 @@ with what the builder recorded.
 
 import argparse
 import base64
-import hashlib
 import json
 import secrets
 import shlex
 import shutil
-import string
 import sys
 import time
 from dataclasses import dataclass
@@ -25,7 +23,8 @@ sys.path.insert(0, str(ROOT))
 import evidence  # noqa: E402 (beside this file)
 import pcrs  # noqa: E402
 import references  # noqa: E402
-from appliance import images, qemu  # noqa: E402 (needs the path above)
+from appliance import host, images, qemu  # noqa: E402 (needs the path above)
+from appliance.host import digest  # noqa: E402
 from appliance.kernels import kernel  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -69,35 +68,13 @@ def make_images(build, nonce):
     sent |= {"/images/nonce": nonce, "/images/parameters": qemu.LEAN_GUEST}
     toolstack = images.write_toolstack(folder / "toolstack-initrd", build, sent,
                                        demo=HERE / "toolstack.sh")
-    # One kernel for all service domains: the toolstack's, the TPM Manager's and the vTPMs'.
-    service_kernel = digest(folder / "web-vmlinuz", "sha256")
-    vtpm = images.write_vtpm(folder / "vtpm-initrd", build)
-    approved = (service_kernel, digest(vtpm, "sha256"))
-    tpm_manager = images.write_tpm_manager(folder / "tpm-manager-initrd", build, [approved])
-    values = {
-        "service_kernel": service_kernel,
-        "tpm_manager_initrd": digest(tpm_manager, "sha256"),
-        "tpm_manager_command_line": images.MANAGER_COMMAND_LINE,
-        "vtpm_initrd": approved[1],
-        "vtpm_command_line": images.VTPM_COMMAND_LINE,
-        "toolstack_initrd": digest(toolstack, "sha256"),
-        "db_kernel": digest(folder / "db-vmlinuz", "sha256"),
-        "guest_initrd": digest(folder / INITRD, "sha256"),
+    recipe = host.appliance(folder, build, toolstack)
+    recipe.policies |= host.fill(sorted((HERE / "policy.d").glob("*.toml")), {
+        "db_kernel": digest(folder / "db-vmlinuz"),
+        "guest_initrd": digest(folder / INITRD),
         "lean_parameters": qemu.LEAN_PARAMETERS,
-        "toolstack_command_line": images.TOOLSTACK_COMMAND_LINE,
-    }
-    policies = {file.name: string.Template(file.read_text()).substitute(values)
-                for file in sorted((HERE / "policy.d").glob("*.toml"))}
-    return images.write_appliance(folder / "appliance-initrd", images.Appliance(
-        build=build, toolstack_kernel=folder / "web-vmlinuz", toolstack_initrd=toolstack,
-        service_kernel=folder / "web-vmlinuz", tpm_manager_initrd=tpm_manager, vtpm_initrd=vtpm,
-        policies=policies))
-
-
-def digest(path, algorithm):
-    """The hexadecimal digest of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+    })
+    return images.write_appliance(folder / "appliance-initrd", recipe)
 
 
 def boot(initrd, log, tpm):
@@ -283,16 +260,16 @@ def result_of(answers, texts, verifier):
     checks.equal("the transport", requester["transport"], "vchan")
     guests = [guest for name in GUESTS if (guest := read_guest(checks, name, answers, texts))]
     refused = [read_refusal(checks, key, answers) for key in REFUSED]
-    status, host = answers.get("host", (None, None))
+    status, machine = answers.get("host", (None, None))
     checks.equal("the exit status of `ashlar host`", status, 0)
     # The TPM Manager, the toolstack, and each guest with its vTPM.
-    checks.equal("the number of records in the host PCR", (host or {}).get("log_events"),
+    checks.equal("the number of records in the host PCR", (machine or {}).get("log_events"),
                  2 + 2 * len(GUESTS))
     _, after = answers.get("list-after", (None, None))
     checks.equal("the list of domains after the guests were destroyed", after, [])
     proof = read_evidence(checks, PROVEN, texts, verifier, guests)
     return {"requester": requester, "guests": guests, "refused": refused,
-            "host": host, "evidence": proof}, checks.failures
+            "host": machine, "evidence": proof}, checks.failures
 
 
 def summary(result):

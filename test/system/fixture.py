@@ -2,13 +2,12 @@
 """What the system tests boot: images, the policy, and what must be as before after each test."""
 
 import functools
-import hashlib
-import string
 import threading
 import time
 from pathlib import Path
 
-from appliance import images, qemu, repack
+from appliance import host, images, qemu, repack
+from appliance.host import digest
 from appliance.kernels import kernel
 from machine import Machine
 
@@ -65,7 +64,7 @@ class Images:
     @functools.cache
     def tpm_manager(self, vtpm_kernel, preload=None):
         """The initramfs of the TPM Manager's domain, which lets in vTPMs of this kernel."""
-        approved = (sha256(self.kernels[vtpm_kernel]), sha256(self.vtpm()))
+        approved = (digest(self.kernels[vtpm_kernel]), digest(self.vtpm()))
         name = f"tpm-manager-{vtpm_kernel}{'-preload' * bool(preload)}"
         return images.write_tpm_manager(self.folder / name, self.build, [approved], preload)
 
@@ -79,20 +78,11 @@ class Images:
         known = self.kernels | self.initrds | {
             "tpm_tools": self.tpm_tools, "toolstack_kernel": self.kernels["pv"], "toolstack_initrd": toolstack,
             "tpm_manager_initrd": tpm_manager, "vtpm_initrd": self.vtpm()}
-        values = {name.replace("-", "_"): sha256(path) for name, path in known.items()}
+        values = {name.replace("-", "_"): digest(path) for name, path in known.items()}
         values["lean_parameters"] = qemu.LEAN_PARAMETERS
-        values["toolstack_command_line"] = images.TOOLSTACK_COMMAND_LINE
-        values["vtpm_command_line"] = images.VTPM_COMMAND_LINE
-        values["tpm_manager_command_line"] = images.MANAGER_COMMAND_LINE
+        values |= {f"{domain}_command_line": line for domain, line in images.EMULATED._asdict().items()}
         certificate = {DEBIAN_CERTIFICATE.name: DEBIAN_CERTIFICATE.read_text()}
-        return certificate | {file.name: string.Template(file.read_text()).substitute(values)
-                              for file in sorted(POLICY.glob("*.toml"))}
-
-
-def sha256(path):
-    """The hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return certificate | host.fill(sorted(POLICY.glob("*.toml")), values)
 
 
 # Files whose machines run side by side share toolstack images.
