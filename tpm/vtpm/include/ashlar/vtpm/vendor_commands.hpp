@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "ashlar/base/result.hpp"
 #include "ashlar/base/allowance.hpp"
+#include "ashlar/base/result.hpp"
 #include "ashlar/vtpm/engine.hpp"
 #include "ashlar/vtpm/guest_measurement.hpp"
 #include "ashlar/vtpm/vendor_command.hpp"
