@@ -14,15 +14,25 @@ namespace ashlar::tpm {
 
 namespace {
 
-/// The owner's range begins with 0x01800000; docs/decisions/0008-sealing.md has it for admins.
-constexpr TPM2_HANDLE counter_index = 0x01a5111a;
-constexpr std::uint16_t counter_bytes = 8;
-constexpr TPMA_NV counter_attributes = TPMA_NV_OWNERWRITE | TPMA_NV_OWNERREAD | TPMA_NV_NO_DA |
-                                       TPM2_NT_COUNTER << TPMA_NV_TPM2_NT_SHIFT;
+/// An NV index of ours: what it is and how it must be defined.
+struct NvIndex {
+  TPM2_HANDLE handle;
+  TPMA_NV attributes;
+  std::uint16_t bytes;
+};
+/// The owner's range begins with 0x01800000; docs/decisions/0008-sealing.md has both for admins.
+constexpr TPMA_NV owner_alone = TPMA_NV_OWNERWRITE | TPMA_NV_OWNERREAD | TPMA_NV_NO_DA;
+constexpr NvIndex counter_index{.handle = 0x01a5111a,
+                                .attributes = owner_alone | TPM2_NT_COUNTER
+                                                                << TPMA_NV_TPM2_NT_SHIFT,
+                                .bytes = 8};
+/// Never written: that it is defined says all.
+constexpr NvIndex mark_index{.handle = 0x01a5111b, .attributes = owner_alone, .bytes = 1};
 
 constexpr const char* doing_seal = "sealing the key of the vTPM keys to the TPM";
 constexpr const char* doing_unseal = "unsealing the key of the vTPM keys";
 constexpr const char* doing_count = "counting up the TPM's counter of the vTPM keys";
+constexpr const char* doing_mark = "marking in the TPM that the vTPM keys are begun";
 
 /// Of the format-one codes (part 2, "Response Codes"): without the number of the argument.
 bool is_format_one(TSS2_RC status, TSS2_RC wanted) {
@@ -72,6 +82,8 @@ public:
       Esys_TR_Close(esys_->get(), &handle_);
   }
   [[nodiscard]] ESYS_TR get() const { return handle_; }
+  /// ESYS has forgotten it by itself: the index is gone.
+  void release() { handle_ = ESYS_TR_NONE; }
 
 private:
   std::shared_ptr<EsysConnection> esys_;
@@ -87,15 +99,18 @@ public:
   [[nodiscard]] Result<SealedKey> unseal(std::span<const std::byte> object) override;
   [[nodiscard]] Result<std::optional<std::uint64_t>> counter() override;
   [[nodiscard]] Status count_up() override;
+  [[nodiscard]] Result<bool> marked() override;
+  [[nodiscard]] Status mark() override;
+  [[nodiscard]] Status unmark() override;
 
 private:
   [[nodiscard]] Result<EsysObject> session(TPM2_SE kind, ESYS_TR salt_key, TPMA_SESSION attributes);
   [[nodiscard]] Status satisfy_pcrs(const EsysObject& policy, const char* doing);
   [[nodiscard]] Result<TPM2B_DIGEST> policy_digest();
   [[nodiscard]] Result<EsysObject> load(ESYS_TR parent, std::span<const std::byte> object);
-  [[nodiscard]] Result<bool> counter_exists() const;
-  [[nodiscard]] Result<NvHandle> counter_handle(const char* doing);
-  [[nodiscard]] Status define_counter();
+  [[nodiscard]] Result<bool> exists(const NvIndex& index) const;
+  [[nodiscard]] Result<NvHandle> open(const NvIndex& index, const char* doing);
+  [[nodiscard]] Status define(const NvIndex& index, const char* doing);
 
   std::shared_ptr<EsysConnection> esys_;
   TPML_PCR_SELECTION selection_;
@@ -216,14 +231,14 @@ Result<SealedKey> EsysVault::unseal(std::span<const std::byte> object) {
   return key;
 }
 
-Result<bool> EsysVault::counter_exists() const {
-  const std::vector<TPM2_HANDLE> handles = TRY(esys_->handles_from(counter_index));
-  return !handles.empty() && handles.front() == counter_index;
+Result<bool> EsysVault::exists(const NvIndex& index) const {
+  const std::vector<TPM2_HANDLE> handles = TRY(esys_->handles_from(index.handle));
+  return !handles.empty() && handles.front() == index.handle;
 }
 
-Result<NvHandle> EsysVault::counter_handle(const char* doing) {
+Result<NvHandle> EsysVault::open(const NvIndex& index, const char* doing) {
   ESYS_TR object = ESYS_TR_NONE;
-  TSS2_RC status = Esys_TR_FromTPMPublic(esys_->get(), counter_index, ESYS_TR_NONE, ESYS_TR_NONE,
+  TSS2_RC status = Esys_TR_FromTPMPublic(esys_->get(), index.handle, ESYS_TR_NONE, ESYS_TR_NONE,
                                          ESYS_TR_NONE, &object);
   if (status != TSS2_RC_SUCCESS)
     return tss_failure(ErrorCode::io, doing, status);
@@ -235,23 +250,23 @@ Result<NvHandle> EsysVault::counter_handle(const char* doing) {
     return tss_failure(ErrorCode::io, doing, status);
   const Answer<TPM2B_NV_PUBLIC> owned(area);
   constexpr TPMA_NV written = TPMA_NV_WRITTEN;
-  if ((area->nvPublic.attributes & ~written) != counter_attributes)
+  if ((area->nvPublic.attributes & ~written) != index.attributes)
     return failure(ErrorCode::integrity, doing,
                    fmt::format("NV index {:#x} is in use by something else: see "
-                               "docs/tpm-manager.md",
-                               counter_index));
+                               "docs/decisions/0008-sealing.md",
+                               index.handle));
   return handle;
 }
 
 Result<std::optional<std::uint64_t>> EsysVault::counter() {
   const char* const doing = "reading the TPM's counter of the vTPM keys";
-  if (!TRY(counter_exists()))
+  if (!TRY(exists(counter_index)))
     return std::nullopt;
-  const NvHandle handle = TRY(counter_handle(doing));
+  const NvHandle handle = TRY(open(counter_index, doing));
   TPM2B_MAX_NV_BUFFER* data = nullptr;
   const TSS2_RC status =
       Esys_NV_Read(esys_->get(), ESYS_TR_RH_OWNER, handle.get(), ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                   ESYS_TR_NONE, counter_bytes, 0, &data);
+                   ESYS_TR_NONE, counter_index.bytes, 0, &data);
   // Defined, and not counted up yet: the process ended in between.
   if (status == TPM2_RC_NV_UNINITIALIZED)
     return std::nullopt;
@@ -264,29 +279,56 @@ Result<std::optional<std::uint64_t>> EsysVault::counter() {
   return value;
 }
 
-Status EsysVault::define_counter() {
+Status EsysVault::define(const NvIndex& index, const char* doing) {
   const TPM2B_AUTH auth{};
   TPM2B_NV_PUBLIC area{};
-  area.nvPublic.nvIndex = counter_index;
+  area.nvPublic.nvIndex = index.handle;
   area.nvPublic.nameAlg = TPM2_ALG_SHA256;
-  area.nvPublic.attributes = counter_attributes;
-  area.nvPublic.dataSize = counter_bytes;
+  area.nvPublic.attributes = index.attributes;
+  area.nvPublic.dataSize = index.bytes;
   ESYS_TR handle = ESYS_TR_NONE;
   const TSS2_RC status = Esys_NV_DefineSpace(esys_->get(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
                                              ESYS_TR_NONE, ESYS_TR_NONE, &auth, &area, &handle);
   if (status != TSS2_RC_SUCCESS)
-    return tss_failure(ErrorCode::io, "making the TPM's counter of the vTPM keys", status);
+    return tss_failure(ErrorCode::io, doing, status);
+  const NvHandle defined(esys_, handle);
   return {};
 }
 
 Status EsysVault::count_up() {
-  if (!TRY(counter_exists()))
-    TRY(define_counter());
-  const NvHandle handle = TRY(counter_handle(doing_count));
+  if (!TRY(exists(counter_index)))
+    TRY(define(counter_index, "making the TPM's counter of the vTPM keys"));
+  const NvHandle handle = TRY(open(counter_index, doing_count));
   const TSS2_RC status = Esys_NV_Increment(esys_->get(), ESYS_TR_RH_OWNER, handle.get(),
                                            ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE);
   if (status != TSS2_RC_SUCCESS)
     return tss_failure(ErrorCode::io, doing_count, status);
+  return {};
+}
+
+// An index that somebody else defined there must not pass for the mark: it would never go.
+Result<bool> EsysVault::marked() {
+  if (!TRY(exists(mark_index)))
+    return false;
+  TRY(open(mark_index, doing_mark));
+  return true;
+}
+
+Status EsysVault::mark() {
+  if (TRY(marked()))
+    return {};
+  return define(mark_index, doing_mark);
+}
+
+Status EsysVault::unmark() {
+  if (!TRY(exists(mark_index)))
+    return {};
+  NvHandle handle = TRY(open(mark_index, doing_mark));
+  const TSS2_RC status = Esys_NV_UndefineSpace(esys_->get(), ESYS_TR_RH_OWNER, handle.get(),
+                                               ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE);
+  if (status != TSS2_RC_SUCCESS)
+    return tss_failure(ErrorCode::io, doing_mark, status);
+  handle.release();
   return {};
 }
 

@@ -68,6 +68,11 @@ std::optional<Sealed> take_apart(std::span<const std::byte> bytes) {
   return sealed;
 }
 
+/// Not about who should give it, or the TPM: asking again changes nothing.
+bool is_about_content(const Error& error) {
+  return error.code == ErrorCode::integrity || error.code == ErrorCode::denied;
+}
+
 class SealedKeyFile final : public KeyFile {
 public:
   SealedKeyFile(std::unique_ptr<SealedPlace> place, Vault& vault)
@@ -90,19 +95,21 @@ private:
   [[nodiscard]] std::string doing(const char* what) const {
     return fmt::format("{} the vTPM keys {}", what, place_->where());
   }
-  [[nodiscard]] Status begin();
+  [[nodiscard]] Status begin(bool counted);
   [[nodiscard]] Status take(std::span<const Sealed> found, std::uint64_t value);
   [[nodiscard]] std::unexpected<Error> none_fits(std::span<const Sealed> found,
                                                  std::uint64_t counter) const;
   [[nodiscard]] Result<Bytes> open(const Sealed& sealed);
   [[nodiscard]] Status commit(std::span<const std::byte> table);
+  [[nodiscard]] Status add(std::uint64_t value, std::span<const std::byte> table);
   [[nodiscard]] Status settle();
 
   std::unique_ptr<SealedPlace> place_;
   Vault& vault_;
   SealedKey key_{};
   Bytes object_;                   // key_, sealed
-  Bytes current_;                  // what holds
+  Bytes current_;                  // what holds; empty: nothing was ever written
+  bool marked_ = false;            // the vault has its mark
   std::optional<Pending> pending_; // settled before anything else is added
   // Other bytes may have been added, by a process before this one or in vain, under the value that
   // comes next: it is used up with what holds already.
@@ -119,24 +126,23 @@ Result<std::optional<Bytes>> SealedKeyFile::read() {
     return failure(
         ErrorCode::integrity, doing("reading"),
         "this TPM never counted for them: they are another machine's, or the TPM was cleared");
+  marked_ = TRY(vault_.marked());
   if (!counter) {
-    TRY(begin());
-    return std::nullopt;
+    TRY(begin(false));
+  } else if (Status taken = take(found, *counter); !taken) {
+    // Under the mark nothing was acknowledged: whatever the place says, nothing is lost.
+    if (!marked_ || !is_about_content(taken.error()))
+      return std::unexpected(taken.error());
+    TRY(begin(true));
   }
-  const auto has = [](std::uint64_t value) {
-    return [value](const Sealed& sealed) { return sealed.value == value; };
-  };
-  // The last process may have ended after it had added its first content, and before it counted.
-  const bool first = !found.empty() && std::ranges::all_of(found, has(*counter + 1));
-  if (!first && std::ranges::none_of(found, has(*counter)))
-    return none_fits(found, *counter);
-  TRY(take(found, first ? *counter + 1 : *counter));
+  if (current_.empty())
+    return std::nullopt;
   return current_;
 }
 
 /// Of those with this value, one that opens.
 Status SealedKeyFile::take(std::span<const Sealed> found, std::uint64_t value) {
-  Result<Bytes> table = failure(ErrorCode::internal, doing("reading"), "there is none");
+  Result<Bytes> table = none_fits(found, value);
   for (const Sealed& sealed : found) {
     if (sealed.value != value)
       continue;
@@ -170,12 +176,26 @@ std::unexpected<Error> SealedKeyFile::none_fits(std::span<const Sealed> found,
                              value, counter));
 }
 
-Status SealedKeyFile::begin() {
-  if (RAND_priv_bytes(reinterpret_cast<unsigned char*>(key_.data()),
-                      static_cast<int>(key_.size())) != 1)
+// The mark comes before the first count and goes when the first content is settled, so that an end
+// in between leaves what can be begun again. That content is empty and has the counter's own value,
+// however often it is begun: the place may choose among them, and TPM memory is not worn out.
+Status SealedKeyFile::begin(bool counted) {
+  SealedKey key{};
+  if (RAND_priv_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) !=
+      1)
     return failure(ErrorCode::internal, "making the key of the vTPM keys", "OpenSSL refused");
-  object_ = TRY(vault_.seal(key_));
-  return vault_.count_up();
+  object_ = TRY(vault_.seal(key));
+  key_ = key;
+  OPENSSL_cleanse(key.data(), key.size());
+  if (!counted) {
+    TRY(vault_.mark());
+    marked_ = true;
+    TRY(vault_.count_up());
+  }
+  const std::optional<std::uint64_t> counter = TRY(vault_.counter());
+  if (!counter)
+    return failure(ErrorCode::integrity, doing("writing"), "the TPM's counter is gone");
+  return add(*counter, {});
 }
 
 Result<Bytes> SealedKeyFile::open(const Sealed& sealed) {
@@ -190,7 +210,7 @@ Result<Bytes> SealedKeyFile::open(const Sealed& sealed) {
 
 Status SealedKeyFile::write(std::span<const std::byte> table) {
   TRY(settle());
-  if (use_up_next_ && !current_.empty())
+  if (use_up_next_)
     TRY(commit(Bytes(current_)));
   return commit(table);
 }
@@ -199,12 +219,16 @@ Status SealedKeyFile::commit(std::span<const std::byte> table) {
   const std::optional<std::uint64_t> counter = TRY(vault_.counter());
   if (!counter)
     return failure(ErrorCode::integrity, doing("writing"), "the TPM's counter is gone");
-  Bytes content = header_of(*counter + 1, object_);
+  return add(*counter + 1, table);
+}
+
+Status SealedKeyFile::add(std::uint64_t value, std::span<const std::byte> table) {
+  Bytes content = header_of(value, object_);
   const Bytes text = TRY(encrypt(key_, content, table));
   content.insert(content.end(), text.begin(), text.end());
   use_up_next_ = true;
   TRY(place_->add(content));
-  pending_ = Pending{*counter + 1, std::move(content), {table.begin(), table.end()}};
+  pending_ = Pending{value, std::move(content), {table.begin(), table.end()}};
   return settle();
 }
 
@@ -220,6 +244,9 @@ Status SealedKeyFile::settle() {
     return failure(ErrorCode::integrity, doing("writing"),
                    "somebody else counts with the TPM's counter: restart the TPM Manager");
   TRY(place_->keep(pending_->content));
+  if (marked_)
+    TRY(vault_.unmark());
+  marked_ = false;
   OPENSSL_cleanse(current_.data(), current_.size());
   current_ = std::move(pending_->table);
   pending_.reset();

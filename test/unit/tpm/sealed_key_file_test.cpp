@@ -96,6 +96,91 @@ TEST_CASE("sealed keys: a lost file is refused, even when nothing was saved into
   CHECK(disk.refusal().find("lost") != std::string::npos);
 }
 
+TEST_CASE("sealed keys: a first write that failed is begun again") {
+  Disk disk;
+  const std::string home = disk.directory.path();
+  const std::string away = home + ".away";
+  std::filesystem::rename(home, away); // counted, and nothing can be written
+  CHECK_FALSE(disk.open().has_value());
+  CHECK_FALSE(disk.open().has_value());
+  CHECK(disk.vault.value == 41); // however often it is tried
+  CHECK(disk.vault.mark_there);
+  std::filesystem::rename(away, home);
+  disk.save(*disk.start(), 1);
+  CHECK_FALSE(disk.vault.mark_there);
+  CHECK(disk.load(*disk.start()) == key(1));
+}
+
+TEST_CASE("sealed keys: a TPM that fails at any step of the first write loses nothing") {
+  // The mark, the first count, the mark's end; the empty table's count.
+  for (int done = 0; done < 4; ++done)
+    for (const bool before : {false, true}) {
+      Disk disk;
+      disk.vault.changes_left = done;
+      (before ? disk.vault.fails_before : disk.vault.fails_after) = true;
+      CHECK_FALSE(disk.open().has_value());
+      disk.vault.fails_before = disk.vault.fails_after = false;
+      const auto store = disk.start();
+      CHECK_FALSE(disk.load(*store).has_value());
+      disk.save(*store, 1);
+      CHECK(disk.load(*disk.start()) == key(1));
+      CHECK_FALSE(disk.vault.mark_there);
+    }
+}
+
+TEST_CASE("sealed keys: a first file that is lost or damaged before it was settled is no loss") {
+  for (const char* content : {"", "ASHV, and nothing more that makes sense"}) {
+    Disk disk;
+    disk.vault.changes_left = 2; // up to the mark's end
+    disk.vault.fails_before = true;
+    CHECK_FALSE(disk.open().has_value());
+    disk.vault.fails_before = false;
+    REQUIRE(std::filesystem::exists(disk.file));
+    std::ofstream(disk.file, std::ios::binary | std::ios::trunc) << content;
+    disk.save(*disk.start(), 1);
+    CHECK(disk.load(*disk.start()) == key(1));
+  }
+}
+
+TEST_CASE("sealed keys: a file cut in the middle of its first write is begun again") {
+  Disk disk;
+  disk.vault.changes_left = 2;
+  disk.vault.fails_before = true;
+  CHECK_FALSE(disk.open().has_value());
+  disk.vault.fails_before = false;
+  const std::string whole = *read_file(disk.file, 1 << 20);
+  std::ofstream(disk.file, std::ios::binary | std::ios::trunc) << whole.substr(0, whole.size() - 1);
+  disk.save(*disk.start(), 1);
+  CHECK(disk.load(*disk.start()) == key(1));
+}
+
+TEST_CASE("sealed keys: no first file brings a store of keys back to its beginning") {
+  Disk disk;
+  std::vector<std::string> firsts;
+  disk.vault.changes_left = 2;
+  disk.vault.fails_before = true;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    CHECK_FALSE(disk.open().has_value());
+    firsts.push_back(*read_file(disk.file, 1 << 20));
+    std::filesystem::remove(disk.file);
+    disk.vault.changes_left = 0; // marked and counted already
+  }
+  disk.vault.fails_before = false;
+  auto store = disk.start();
+  for (int save = 0; save < 2; ++save) { // with the empty table, and with a key in it
+    const std::string last = *read_file(disk.file, 1 << 20);
+    for (const std::string& first : firsts) {
+      std::ofstream(disk.file, std::ios::binary | std::ios::trunc) << first;
+      CHECK(disk.refusal().find("older ones") != std::string::npos);
+    }
+    std::filesystem::remove(disk.file);
+    CHECK(disk.refusal().find("lost") != std::string::npos);
+    std::ofstream(disk.file, std::ios::binary | std::ios::trunc) << last;
+    store = disk.start();
+    disk.save(*store, 1);
+  }
+}
+
 TEST_CASE("sealed keys: a changed file is refused, whichever byte it is") {
   Disk disk;
   disk.save(*disk.start(), 1);

@@ -123,6 +123,38 @@ TEST_CASE("keys in a store: before the store is there none is given and none is 
   CHECK(store->load(machine.owner) == key(1));
 }
 
+TEST_CASE("keys in a store: a store that cannot take the first content may take a later one") {
+  Machinery machine;
+  std::ofstream(machine.home()) << "a file where the folder should be: its disk is full, say";
+  for (int attempt = 0; attempt < 3; ++attempt)
+    CHECK_FALSE(machine.open()->load(machine.owner).has_value());
+  CHECK(machine.vault.value.has_value());
+  fs::remove(machine.home());
+  machine.save(1);
+  CHECK(machine.load() == key(1));
+}
+
+TEST_CASE("keys in a store: a first content that was kept back and is shown later is no harm") {
+  Machinery machine;
+  const auto store = machine.open();
+  machine.vault.changes_left = 2; // the mark and the first count
+  machine.vault.fails_before = true;
+  CHECK_FALSE(store->load(machine.owner).has_value());
+  machine.vault.fails_before = false;
+  machine.copy(machine.home(), machine.directory.path() + "/first");
+  fs::remove_all(machine.home());
+  machine.vault.changes_left = 1; // begun again, by the same manager, up to the first table's count
+  machine.vault.fails_before = true;
+  CHECK_FALSE(store->load(machine.owner).has_value());
+  machine.vault.fails_before = false;
+  machine.copy(machine.directory.path() + "/first", machine.home());
+  CHECK_FALSE(machine.vault.mark_there);
+  machine.save(1);
+  CHECK(machine.load() == key(1));
+  machine.copy(machine.directory.path() + "/first", machine.home());
+  CHECK(machine.refusal().find("older ones") != std::string::npos);
+}
+
 TEST_CASE("keys in a store: lost, older, changed and foreign ones are refused, each by its name") {
   Machinery machine;
   machine.save(1);

@@ -304,6 +304,30 @@ class SwtpmTest(unittest.TestCase):
         self.power_cycle()
         self.start_manager()
 
+    def nv_indices(self) -> str:
+        self.stop(self.manager, signal.SIGKILL)
+        return subprocess.run(
+            ["tpm2_getcap", "-T", f"swtpm:host=127.0.0.1,port={self.port}", "handles-nv-index"],
+            check=True, capture_output=True, text=True, timeout=30).stdout.lower()
+
+    def test_sealed_keys_that_could_not_be_written_at_first_are_begun_again(self):
+        counter, mark = "0x1a5111a", "0x1a5111b"
+        self.stop(self.manager)
+        home = f"{self.directory}/missing"
+        self.key_store = f"directory:{home}"
+        for _ in range(2):
+            self.assertIn("is its directory there", self.refusal())
+            self.assertIn(counter, self.nv_indices())
+            self.assertIn(mark, self.nv_indices())
+        os.mkdir(home)
+        self.start_manager()
+        self.assertIn(counter, self.nv_indices())
+        self.assertNotIn(mark, self.nv_indices())
+        self.start_manager()
+        self.stop(self.manager)
+        os.remove(f"{home}/vtpm-keys")
+        self.assertIn("they are lost or damaged", self.refusal())
+
     def test_another_user_is_not_let_in_and_does_not_disturb(self):
         child = os.fork()
         if child == 0:
@@ -321,7 +345,7 @@ class SwtpmTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    for program in ("swtpm", "tpm2_pcrread", "tpm2_pcrextend"):
+    for program in ("swtpm", "tpm2_pcrread", "tpm2_pcrextend", "tpm2_getcap"):
         if not shutil.which(program):
             print(f"skipped: {program} is not installed (packages swtpm, tpm2-tools)")
             sys.exit(77)

@@ -37,6 +37,14 @@ public:
   /// Counts up by one, or from nothing to a number above all that any counter of this TPM ever had.
   /// Errors: io; then it is open whether it was done: counter() tells.
   [[nodiscard]] virtual Status count_up() = 0;
+
+  /// A mark in the TPM's own memory, for who began to count and has acknowledged nothing yet.
+  /// Errors: io, integrity (something else has its NV index).
+  [[nodiscard]] virtual Result<bool> marked() = 0;
+  /// Both may be asked for what is so already. Errors: those of marked(); then it is open whether
+  /// it was done.
+  [[nodiscard]] virtual Status mark() = 0;
+  [[nodiscard]] virtual Status unmark() = 0;
 };
 
 } // namespace ashlar::tpm
