@@ -18,8 +18,9 @@ namespace {
 
 /// Devices of one backend domain. xenstored lets a domain have 128 watches and own 1000 nodes.
 constexpr std::size_t max_devices = 96;
-/// Watch events and packets handled before the caller gets its turn.
-constexpr int work_per_turn = 256;
+/// Events of either sort handled before the caller gets its turn, but one packet at most: that may
+/// take seconds.
+constexpr int events_per_turn = 256;
 
 struct Unmap {
   xengnttab_handle* grants;
@@ -64,20 +65,23 @@ public:
     return store_.watch(home_);
   }
 
+  // What is left stays in its queue and keeps the descriptor readable. A port waits in line behind
+  // those whose events came before, also when it has just been served.
   [[nodiscard]] Status turn() override {
-    for (int i = 0; i < work_per_turn; ++i) {
+    for (int i = 0; i < events_per_turn; ++i) {
       const std::optional<std::string> path = store_.next_event();
       if (!path)
         break;
       changed(*path);
     }
-    for (int i = 0; i < work_per_turn; ++i) {
+    bool served = false;
+    for (int i = 0; i < events_per_turn && !served; ++i) {
       const std::optional<evtchn_port_t> port = next_port(events_.get());
       if (!port)
         break;
       for (auto& [domid, device] : devices_)
         if (device.port == port)
-          serve(device);
+          served = serve(device);
     }
     return {};
   }
@@ -133,6 +137,9 @@ private:
         set_state(device, XenbusState::closed);
       return disconnect(device);
     }
+    // It comes anew while it is connected: its process was killed, and said no goodbye.
+    if (state == XenbusState::initialising && device.page)
+      disconnect(device);
     if (device.refused || state == XenbusState::connected)
       return;
     if (!device.offered && !offer(device))
@@ -170,28 +177,32 @@ private:
     device.port = static_cast<evtchn_port_t>(port);
     static_cast<void>(store_.write(device.back + "/ready", "1"));
     set_state(device, XenbusState::connected);
-    // The stock frontend does not wait for us to be connected before it asks.
-    serve(device);
+    // The stock frontend does not wait for us to be connected before it asks: binding a port makes
+    // it pending (EVTCHNOP_bind_interdomain in Xen's event_channel.h), so that its page is looked
+    // at.
   }
 
-  void serve(Device& device) {
+  /// Was there a packet?
+  bool serve(Device& device) {
     TpmifPage page(device.page.get());
     const TpmifState state = page.state();
-    if (state == TpmifState::cancel) {
+    if (state != TpmifState::submit && state != TpmifState::cancel)
+      return false;
+    if (state == TpmifState::cancel)
       page.set_idle();
-    } else if (state == TpmifState::submit) {
-      const Result<std::vector<std::byte>> packet = page.take();
-      if (!packet)
-        return refuse(device, packet.error().message());
-      const std::vector<std::byte> answer = handler_.answer(device.domid, *packet);
-      if (answer.empty())
-        return refuse(device, "there is no answer for it");
-      if (const Status put = page.put(answer, TpmifState::finish); !put)
-        return refuse(device, put.error().message());
-    } else {
-      return;
-    }
-    xenevtchn_notify(events_.get(), *device.port);
+    else if (const Status answered = answer(device, page); !answered)
+      refuse(device, answered.error().message());
+    if (device.port)
+      xenevtchn_notify(events_.get(), *device.port);
+    return state == TpmifState::submit;
+  }
+
+  [[nodiscard]] Status answer(const Device& device, TpmifPage& page) {
+    const std::vector<std::byte> packet = TRY(page.take());
+    const std::vector<std::byte> answer = handler_.answer(device.domid, packet);
+    if (answer.empty())
+      return failure(ErrorCode::invalid, "answering its packet", "there is no answer for it");
+    return page.put(answer, TpmifState::finish);
   }
 
   void refuse(Device& device, const std::string& why) {

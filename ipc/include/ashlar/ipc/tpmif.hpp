@@ -58,7 +58,8 @@ public:
   open(TpmifHandler& handler, TpmifDevice device = TpmifDevice::vtpm);
   /// For poll(2): readable when turn() has something to do. One descriptor for all devices.
   [[nodiscard]] virtual int descriptor() const = 0;
-  /// Does what there is to do without waiting: new and closed devices, packets. A device that
+  /// Does some of what there is to do, without waiting: new and closed devices, and one packet at
+  /// most, the devices' in turn. While there is more, descriptor() stays readable. A device that
   /// breaks the protocol is closed and the others go on. Errors: io (xenstore or the event channels
   /// are gone: nothing works any more).
   [[nodiscard]] virtual Status turn() = 0;
