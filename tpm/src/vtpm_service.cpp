@@ -27,9 +27,11 @@ VtpmResponse refusal(VtpmStatus status) {
 }
 
 /// With the reason: the vTPM reports it, and so the requester learns what the store did to the
-/// keys.
+/// keys. Where the store only takes long, another guest may have used up its time: ask later.
 VtpmResponse key_refusal(const Error& error) {
   VtpmResponse response = vtpm_refusal(error);
+  if (error.code == ErrorCode::timeout)
+    response.status = VtpmStatus::too_often;
   const std::string reason = printable(error.message(), max_vtpm_reason_bytes);
   const auto bytes = as_bytes(reason);
   response.body.assign(bytes.begin(), bytes.end());
@@ -182,25 +184,20 @@ VtpmResponse VtpmService::load_key(const Asker& asker) const {
   return done(**std::move(key));
 }
 
-Status VtpmService::count_save(std::uint64_t vtpm_serial) {
-  // What is over makes room: a serial never comes back.
-  if (saves_.size() >= max_live_records)
-    std::erase_if(saves_, [this](const auto& entry) {
-      return manager_.bindings().of_vtpm(entry.first) == nullptr;
-    });
-  if (std::uint32_t& count = saves_[vtpm_serial]; count < max_key_saves) {
-    ++count;
-    return {};
-  }
-  return limit_failure(fmt::format("saving the key of the vTPM with record {}", vtpm_serial),
-                       "it saved too often since the manager started: build its guest anew",
-                       fmt::format("{} saves", max_key_saves));
-}
-
 VtpmResponse VtpmService::save_key(const Asker& asker, std::span<const std::byte> body) {
-  if (const Status counted = count_save(asker.binding->vtpm_serial); !counted)
-    return vtpm_refusal(counted.error());
-  const Status saved = keys_.save(owner_of(asker.record), body);
+  const KeyOwner owner = owner_of(asker.record);
+  const Allowance::Time now = clock_();
+  Saves& saves =
+      saves_.try_emplace(owner, Allowance(key_save_burst, key_save_pause, now)).first->second;
+  if (saves.count >= max_key_saves)
+    return key_refusal(Error{
+        ErrorCode::limit, "saving the key of guest " + measure::to_string(owner.uuid),
+        "it saved too often since the TPM Manager was started, and wears the hardware TPM out", 0,
+        fmt::format("{} saves", max_key_saves)});
+  if (!saves.allowance.take(now))
+    return refusal(VtpmStatus::too_often);
+  ++saves.count;
+  const Status saved = keys_.save(owner, body);
   return saved ? done() : key_refusal(saved.error());
 }
 

@@ -79,6 +79,7 @@ public:
 struct Disk {
   std::optional<Bytes> content;
   bool fails = false;
+  ErrorCode error = ErrorCode::io;
   int writes = 0;
 };
 class FakeKeyFile final : public KeyFile {
@@ -87,7 +88,7 @@ public:
   [[nodiscard]] Result<std::optional<Bytes>> read() override { return disk_.content; }
   [[nodiscard]] Status write(std::span<const std::byte> table) override {
     if (disk_.fails)
-      return failure(ErrorCode::io, "writing", "the test's disk is full");
+      return failure(disk_.error, "writing", "the test's disk is full");
     ++disk_.writes;
     disk_.content.emplace(table.begin(), table.end());
     return {};
@@ -104,7 +105,8 @@ struct Serving {
   Disk disk;
   std::unique_ptr<KeyStore> keys = *KeyStore::open(std::make_unique<FakeKeyFile>(disk));
   FakeQuoter quoter;
-  VtpmService service{*manager, *keys, quoter};
+  Allowance::Time now{};
+  VtpmService service{*manager, *keys, quoter, [this] { return now; }};
 
   Serving() {
     put(guest_record(guest, "kernel of 5"));
@@ -346,17 +348,55 @@ TEST_CASE("vtpm service: two requesters' guests with one UUID have a key each") 
   CHECK(s.ask(vtpm, VtpmOrdinal::load_hash_key).body == key_of(std::byte{1}));
 }
 
-TEST_CASE("vtpm service: what one vTPM may write of the TPM's memory has a limit") {
+TEST_CASE("vtpm service: what one guest may write of the TPM's memory has a limit") {
   Serving s;
   s.connect(vtpm);
   for (std::uint32_t i = 0; i < max_key_saves; ++i) {
     REQUIRE(s.status(vtpm, VtpmOrdinal::save_hash_key, key_of(std::byte{1})) ==
             VtpmStatus::success);
+    s.now += key_save_pause;
   }
   CHECK(s.disk.writes == 2); // the empty table, and one: the same key is not written again
   s.service.disconnected(vtpm);
   s.connect(vtpm); // a new connection gives no new allowance
   CHECK(s.status(vtpm, VtpmOrdinal::save_hash_key, key_of(std::byte{2})) == VtpmStatus::failed);
+  // Nor does a guest that is built anew, as when it reboots; another one has its own.
+  measure::Record again = guest_record(7, "kernel of 7");
+  again.uuid = guest_record(guest, "").uuid;
+  s.put(again);
+  s.put(vtpm_record(17));
+  s.bind(7, 17);
+  s.connect(17);
+  CHECK(s.status(17, VtpmOrdinal::save_hash_key, key_of(std::byte{2})) == VtpmStatus::failed);
+  s.connect(other_vtpm);
+  CHECK(s.status(other_vtpm, VtpmOrdinal::save_hash_key, key_of(std::byte{3})) ==
+        VtpmStatus::success);
+}
+
+TEST_CASE("vtpm service: who saves too often is told to ask later, and others are not") {
+  Serving s;
+  s.connect(vtpm);
+  s.connect(other_vtpm);
+  const auto save = [&s](std::uint32_t domid) {
+    return s.status(domid, VtpmOrdinal::save_hash_key, key_of(std::byte{1}));
+  };
+  for (std::uint32_t i = 0; i < key_save_burst; ++i)
+    REQUIRE(save(vtpm) == VtpmStatus::success);
+  CHECK(save(vtpm) == VtpmStatus::too_often);
+  CHECK(save(other_vtpm) == VtpmStatus::success);
+  s.now += key_save_pause;
+  CHECK(save(vtpm) == VtpmStatus::success);
+  CHECK(save(vtpm) == VtpmStatus::too_often);
+}
+
+TEST_CASE("vtpm service: while the store of keys takes too long the vTPM is told to ask later") {
+  Serving s;
+  s.connect(vtpm);
+  s.disk.error = ErrorCode::timeout;
+  s.disk.fails = true;
+  const VtpmResponse response = s.ask(vtpm, VtpmOrdinal::save_hash_key, key_of(std::byte{2}));
+  CHECK(response.status == VtpmStatus::too_often);
+  CHECK_FALSE(response.body.empty());
 }
 
 TEST_CASE("vtpm service: a quote is qualified with the nonce and the guest's record") {

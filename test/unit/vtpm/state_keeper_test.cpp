@@ -36,6 +36,9 @@ struct Machine {
   std::optional<std::vector<std::byte>> key; // with the manager
   tpm::VtpmStatus refusal = tpm::VtpmStatus::success;
   std::string reason;
+  int later = 0; // so often the manager says "ask later"
+  int asked = 0; // for an answer of the manager
+  std::chrono::steady_clock::time_point now{};
   bool lose_key = false; // the manager is killed before it has kept the key
   int restarts = 0;      // of the store: this many of its next packets find it started anew
 
@@ -47,6 +50,8 @@ struct Machine {
   [[nodiscard]] Exchange manager() {
     return [this](std::span<const std::byte> packet) -> Result<std::vector<std::byte>> {
       const tpm::VtpmRequest request = TRY(tpm::decode_vtpm_request(packet));
+      if (++asked <= later)
+        return tpm::encode(tpm::VtpmResponse{tpm::VtpmStatus::too_often, bytes(reason)});
       if (refusal != tpm::VtpmStatus::success)
         return tpm::encode(tpm::VtpmResponse{refusal, bytes(reason)});
       if (request.ordinal == tpm::VtpmOrdinal::load_hash_key)
@@ -68,7 +73,11 @@ struct Machine {
     };
   }
   [[nodiscard]] StateKeeper keeper(measure::Vtpm version = measure::Vtpm::tpm20) {
-    return {manager(), blobs(), {.guest = guest, .version = version}};
+    return {manager(),
+            blobs(),
+            {.guest = guest, .version = version},
+            {.now = [this] { return now; },
+             .pause = [this](std::chrono::seconds time) { now += time; }}};
   }
   [[nodiscard]] std::vector<fs::path> files() const {
     std::vector<fs::path> found;
@@ -204,4 +213,26 @@ TEST_CASE("state keeper: what is too large for the store is not begun") {
   REQUIRE_FALSE(saved);
   CHECK(saved.error().code == ErrorCode::limit);
   CHECK_FALSE(fs::exists(machine.directory));
+}
+
+TEST_CASE("state keeper: a manager that says \"ask later\" is asked again, for a while") {
+  Machine machine;
+  machine.reason = "it took longer than 8 s";
+  machine.later = 5;
+  REQUIRE(machine.keeper().save(bytes("state")));
+  machine.later = machine.asked + 5;
+  CHECK(**machine.keeper().load() == bytes("state"));
+
+  machine.later = machine.asked + 1000;
+  auto start = machine.now;
+  const Status saved = machine.keeper().save(bytes("next"));
+  REQUIRE_FALSE(saved);
+  CHECK(saved.error().message().find("it took longer than 8 s") != std::string::npos);
+  CHECK(machine.now - start <= save_patience);
+  CHECK(machine.now - start > save_patience - 2 * ask_pause);
+  start = machine.now;
+  CHECK(code(machine.keeper().load()) == ErrorCode::denied);
+  CHECK(machine.now - start <= load_patience);
+  machine.later = 0;
+  CHECK(**machine.keeper().load() == bytes("state"));
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -38,11 +39,24 @@ Bytes bound_to(const StateOwner& owner) {
   return bound;
 }
 
-Result<tpm::VtpmResponse> ask_manager(const Exchange& manager, tpm::VtpmOrdinal ordinal,
-                                      std::span<const std::byte> body) {
-  const Bytes answer =
-      TRY(manager(tpm::encode(tpm::VtpmRequest{ordinal, {body.begin(), body.end()}})));
-  return tpm::decode_vtpm_response(answer);
+/// The manager, for as long as it is asked again.
+struct Asking {
+  const Exchange& manager;
+  const Time& time;
+  std::chrono::seconds patience;
+};
+
+Result<tpm::VtpmResponse> ask(const Asking& asking, tpm::VtpmOrdinal ordinal,
+                              std::span<const std::byte> body) {
+  const Bytes packet = tpm::encode(tpm::VtpmRequest{ordinal, {body.begin(), body.end()}});
+  const auto end = asking.time.now() + asking.patience;
+  for (;;) {
+    const Bytes answer = TRY(asking.manager(packet));
+    tpm::VtpmResponse response = TRY(tpm::decode_vtpm_response(answer));
+    if (response.status != tpm::VtpmStatus::too_often || asking.time.now() + ask_pause > end)
+      return response;
+    asking.time.pause(ask_pause);
+  }
 }
 
 /// The manager says why in the body of a refusal.
@@ -54,9 +68,9 @@ std::unexpected<Error> refused(const std::string& doing, const tpm::VtpmResponse
                              static_cast<std::uint32_t>(response.status), why));
 }
 
-Result<std::optional<StateKey>> load_key(const Exchange& manager) {
+Result<std::optional<StateKey>> load_key(const Asking& manager) {
   const std::string doing = "asking the TPM Manager for the key of the guest's TPM";
-  const tpm::VtpmResponse response = TRY(ask_manager(manager, tpm::VtpmOrdinal::load_hash_key, {}));
+  const tpm::VtpmResponse response = TRY(ask(manager, tpm::VtpmOrdinal::load_hash_key, {}));
   if (response.status == tpm::VtpmStatus::no_key)
     return std::nullopt;
   if (response.status != tpm::VtpmStatus::success)
@@ -72,11 +86,10 @@ Result<std::optional<StateKey>> load_key(const Exchange& manager) {
   return key;
 }
 
-Status save_key(const Exchange& manager, const StateKey& key) {
+Status save_key(const Asking& manager, const StateKey& key) {
   Bytes body(key.name.begin(), key.name.end());
   body.insert(body.end(), key.key.begin(), key.key.end());
-  const tpm::VtpmResponse response =
-      TRY(ask_manager(manager, tpm::VtpmOrdinal::save_hash_key, body));
+  const tpm::VtpmResponse response = TRY(ask(manager, tpm::VtpmOrdinal::save_hash_key, body));
   if (response.status == tpm::VtpmStatus::success)
     return {};
   return refused("saving the key of the guest's TPM with the TPM Manager", response);
@@ -84,9 +97,14 @@ Status save_key(const Exchange& manager, const StateKey& key) {
 
 } // namespace
 
+Time real_time() {
+  return {.now = std::chrono::steady_clock::now,
+          .pause = [](std::chrono::seconds time) { std::this_thread::sleep_for(time); }};
+}
+
 Result<std::optional<Bytes>> StateKeeper::load() const {
   const std::string doing = "starting the guest's TPM";
-  const std::optional<StateKey> key = TRY(load_key(manager_));
+  const std::optional<StateKey> key = TRY(load_key({manager_, time_, load_patience}));
   if (!key)
     return std::nullopt;
   if (!keeps())
@@ -114,7 +132,7 @@ Status StateKeeper::save(std::span<const std::byte> state) const {
   const Bytes blob = TRY(tpm::encrypt(key.key, bound_to(owner_), state));
   key.name = TRY(measure::digest(blob)).sha256;
   TRY(vtpm_state::put_blob(store_, key.name, blob, "saving the guest's TPM state"));
-  TRY(save_key(manager_, key));
+  TRY(save_key({manager_, time_, save_patience}, key));
   return vtpm_state::keep_blob(store_, key.name, "removing former states of the guest's TPM");
 }
 

@@ -36,8 +36,12 @@ inline constexpr std::size_t max_keys = 4096; // guests whose vTPM's key is kept
 inline constexpr std::size_t max_requester_keys = 1024;
 inline constexpr std::uint64_t max_key_table_bytes = 1u << 20;
 inline constexpr std::uint64_t max_key_file_bytes = max_key_table_bytes + 4096; // encrypted
-/// Each save writes the TPM's counter, whose memory wears out: what one vTPM may use of it.
+/// Each save writes the TPM's counter, whose memory wears out: what one guest (KeyOwner) may use of
+/// it while the manager runs, however often it is built anew.
 inline constexpr std::uint32_t max_key_saves = 10'000;
+/// So many at once, and one more after each pause: the TPM and the store of keys are there for all.
+inline constexpr std::uint32_t key_save_burst = 64;
+inline constexpr std::chrono::milliseconds key_save_pause{5'000};
 /// A store of the keys in another domain: while the manager waits for it, it answers nobody else.
 /// Two windows' time in a row are below default_answer_time, so that a store that stalls fails no
 /// record.

@@ -47,7 +47,8 @@ enum class VtpmStatus : std::uint32_t {
   bad_ordinal = 10,  // TPM_BAD_ORDINAL
   no_key = 37,       // TPM_NOTSEALED_BLOB: nothing was ever saved for this guest (load_hash_key)
   log_grew = 0x800,  // TPM_RETRY: the host log has other events than were asked for: fetch the rest
-  too_often = 0x803, // TPM_DEFEND_LOCK_RUNNING: the hardware TPM was used too often: ask later
+  too_often = 0x803, // TPM_DEFEND_LOCK_RUNNING: the hardware TPM was used too often, or the store
+                     // of keys takes too long: ask later
 };
 
 /// The answer to get_measurement: where the guest's record (measure::encode) goes on from `offset`.

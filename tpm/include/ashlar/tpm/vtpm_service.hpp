@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,9 +25,11 @@ namespace ashlar::tpm {
 /// nothing more. In time independent of the number of records.
 class VtpmService final : public ipc::TpmifHandler {
 public:
-  /// All three outlive the service.
-  VtpmService(const Manager& manager, KeyStore& keys, Quoter& quoter)
-      : manager_(manager), keys_(keys), quoter_(quoter), evidence_(manager, quoter) {}
+  /// All three outlive the service; the clock is the tests'.
+  VtpmService(const Manager& manager, KeyStore& keys, Quoter& quoter,
+              EvidenceService::Clock clock = std::chrono::steady_clock::now)
+      : manager_(manager), keys_(keys), quoter_(quoter), evidence_(manager, quoter, clock),
+        clock_(std::move(clock)) {}
 
   /// Errors: denied (no record of this domain holds, it is bound to no guest that holds, it is not
   /// built from approved images, or it has a connection already).
@@ -40,6 +43,10 @@ public:
   [[nodiscard]] EvidenceService& evidence() { return evidence_; }
 
 private:
+  struct Saves {
+    Allowance allowance;
+    std::uint32_t count = 0;
+  };
   /// One request's asker; the pointers hold until the next change of the ledger.
   struct Asker {
     const Binding* binding = nullptr;
@@ -55,14 +62,16 @@ private:
   [[nodiscard]] VtpmResponse load_key(const Asker& asker) const;
   [[nodiscard]] VtpmResponse save_key(const Asker& asker, std::span<const std::byte> body);
   [[nodiscard]] VtpmResponse quote(const Asker& asker, std::span<const std::byte> nonce);
-  [[nodiscard]] Status count_save(std::uint64_t vtpm_serial);
 
   const Manager& manager_;
   KeyStore& keys_;
   Quoter& quoter_;
   EvidenceService evidence_;
-  std::unordered_map<std::uint32_t, std::uint64_t> open_;  // domid: serial of the vTPM's record
-  std::unordered_map<std::uint64_t, std::uint32_t> saves_; // by the vTPM's serial
+  EvidenceService::Clock clock_;
+  std::unordered_map<std::uint32_t, std::uint64_t> open_; // domid: serial of the vTPM's record
+  // Not by serial: a guest that is built anew, which it can bring about itself, begins no new
+  // count. Each owner has a record in the log, so that there are max_log_events at most.
+  std::map<KeyOwner, Saves> saves_;
 };
 
 } // namespace ashlar::tpm
