@@ -144,6 +144,16 @@ TEST_CASE("blob store: a guest has so many blobs at most, and keeping one makes 
   CHECK(shop.ask(put_of("one more")).outcome == Outcome::done);
 }
 
+TEST_CASE("blob store: what is no blob takes no room from a guest's blobs") {
+  Shop shop;
+  CHECK(shop.ask(put_of("blob")).outcome == Outcome::done);
+  const fs::path home =
+      shop.directory / "guests" / guest.requester / measure::to_string(guest.guest);
+  for (std::size_t i = 0; i < max_blobs; ++i) // its writing failed, and the store was killed
+    std::ofstream(home / (to_hex(put_of(std::to_string(i)).name) + ".new")) << "half";
+  CHECK(shop.ask(put_of("next blob")).outcome == Outcome::done);
+}
+
 TEST_CASE("blob store: when its files fail the vTPM hears it") {
   Shop shop;
   std::ofstream(shop.directory) << "a file where the directory should be";

@@ -23,10 +23,15 @@ std::unexpected<Error> failed(const std::string& doing, const std::error_code& e
   return failure(ErrorCode::io, doing, error.message(), error.value());
 }
 
-std::size_t count_entries(const std::string& directory) {
+/// Of all blobs there. What has another name is a blob that was being written, or somebody else's.
+std::vector<measure::Sha256> names_in(const std::string& directory) {
+  std::vector<measure::Sha256> names;
   std::error_code error;
-  const fs::directory_iterator entries(directory, error);
-  return error ? 0 : static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error))
+    if (const auto name =
+            measure::sha256_from_hex(entry.path().filename().string(), "a blob's name"))
+      names.push_back(*name);
+  return names;
 }
 
 /// A requester's name is the policy's, with any characters: each that is none of these is %XX.
@@ -107,11 +112,10 @@ Result<Answer> BlobStore::store(const BlobOwner& owner, const Incoming& blob) co
   const measure::Digests digests = TRY(measure::digest(blob.bytes));
   if (digests.sha256 != blob.name)
     return Answer{.outcome = Outcome::refused, .total = 0, .part = {}};
-  std::error_code error;
-  if (fs::create_directories(home(owner), error); error)
-    return failed("creating " + home(owner), error);
+  TRY(tpm::make_directories(home(owner)));
   const std::string path = home(owner) + "/" + to_hex(blob.name);
-  if (!fs::exists(path, error) && count_entries(home(owner)) >= max_blobs) {
+  std::error_code error;
+  if (!fs::exists(path, error) && names_in(home(owner)).size() >= max_blobs) {
     log::warning("{} has {} blobs already", to_string(owner), max_blobs);
     return Answer{.outcome = Outcome::limit, .total = 0, .part = {}};
   }
@@ -144,8 +148,7 @@ Status BlobStore::move_former(const BlobOwner& owner, const std::string& name) c
   std::error_code error;
   if (!fs::exists(former / name, error))
     return {};
-  if (fs::create_directories(home(owner), error); error)
-    return failed("creating " + home(owner), error);
+  TRY(tpm::make_directories(home(owner)));
   if (fs::rename(former / name, home(owner) + "/" + name, error); error)
     return failed("moving " + (former / name).string(), error);
   fs::remove(former, error); // when it is empty
@@ -154,14 +157,9 @@ Status BlobStore::move_former(const BlobOwner& owner, const std::string& name) c
 
 Result<Answer> BlobStore::list(const BlobOwner& owner) const {
   Answer answer{.outcome = Outcome::done, .total = 0, .part = {}};
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(home(owner), error)) {
-    // What is no name of a blob is a blob that was being written, or somebody else's file.
-    const Result<measure::Sha256> name =
-        measure::sha256_from_hex(entry.path().filename().string(), "a blob's name");
-    if (name && answer.part.size() < max_blobs * name->size())
-      answer.part.insert(answer.part.end(), name->begin(), name->end());
-  }
+  for (const measure::Sha256& name : names_in(home(owner)))
+    if (answer.part.size() < max_blobs * name.size())
+      answer.part.insert(answer.part.end(), name.begin(), name.end());
   answer.total = static_cast<std::uint32_t>(answer.part.size());
   return answer;
 }
