@@ -78,8 +78,14 @@ std::unique_ptr<KeyStore> KeyStore::open_when_asked(std::unique_ptr<KeyFile> fil
 }
 
 KeyStore::~KeyStore() {
+  forget();
+}
+
+void KeyStore::forget() {
   for (auto& [owner, key] : table_)
     wipe(key);
+  table_.clear();
+  read_ = false;
 }
 
 Status KeyStore::read() {
@@ -160,16 +166,12 @@ Status KeyStore::save(const KeyOwner& owner, std::span<const std::byte> key) {
     return {};
   if (found == table_.end())
     TRY(check_room(owner, doing));
-  const std::optional<std::vector<std::byte>> former =
-      found == table_.end() ? std::nullopt : std::optional(found->second);
   table_[owner].assign(key.begin(), key.end());
-  const Status written = write();
-  if (written)
-    return {};
-  if (former)
-    table_[owner] = *former;
-  else
-    table_.erase(owner);
+  Status written = write();
+  // Which of the two tables holds is open. Who was told of the former key would have the state of
+  // the new one removed.
+  if (!written)
+    forget();
   return written;
 }
 

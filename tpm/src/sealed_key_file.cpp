@@ -99,7 +99,9 @@ private:
   [[nodiscard]] Status take(std::span<const Sealed> found, std::uint64_t value);
   [[nodiscard]] std::unexpected<Error> none_fits(std::span<const Sealed> found,
                                                  std::uint64_t counter) const;
-  [[nodiscard]] Result<Bytes> open(const Sealed& sealed);
+  [[nodiscard]] Status unseal(const Bytes& object);
+  /// With key_, which must be that of its object.
+  [[nodiscard]] Result<Bytes> open(const Sealed& sealed) const;
   [[nodiscard]] Status commit(std::span<const std::byte> table);
   [[nodiscard]] Status add(std::uint64_t value, std::span<const std::byte> table);
   [[nodiscard]] Status settle();
@@ -112,7 +114,7 @@ private:
   bool marked_ = false;            // the vault has its mark
   std::optional<Pending> pending_; // settled before anything else is added
   // Other bytes may have been added, by a process before this one or in vain, under the value that
-  // comes next: it is used up with what holds already.
+  // comes next: read() uses it up with what holds already.
   bool use_up_next_ = true;
 };
 
@@ -122,6 +124,7 @@ Result<std::optional<Bytes>> SealedKeyFile::read() {
   for (const Bytes& content : TRY(place_->contents()))
     if (std::optional<Sealed> sealed = take_apart(content))
       found.push_back(*std::move(sealed));
+  std::ranges::sort(found, {}, &Sealed::object); // take() has each one unsealed once
   if (!counter && !found.empty())
     return failure(
         ErrorCode::integrity, doing("reading"),
@@ -135,6 +138,9 @@ Result<std::optional<Bytes>> SealedKeyFile::read() {
       return std::unexpected(taken.error());
     TRY(begin(true));
   }
+  // Before anybody is told of what holds, and acts on it.
+  if (use_up_next_)
+    TRY(commit(Bytes(current_)));
   if (current_.empty())
     return std::nullopt;
   return current_;
@@ -143,10 +149,15 @@ Result<std::optional<Bytes>> SealedKeyFile::read() {
 /// Of those with this value, one that opens.
 Status SealedKeyFile::take(std::span<const Sealed> found, std::uint64_t value) {
   Result<Bytes> table = none_fits(found, value);
+  const Sealed* tried = nullptr;
+  Status unsealed;
   for (const Sealed& sealed : found) {
     if (sealed.value != value)
       continue;
-    table = open(sealed);
+    if (!tried || tried->object != sealed.object)
+      unsealed = unseal(sealed.object);
+    tried = &sealed;
+    table = unsealed ? open(sealed) : std::unexpected(unsealed.error());
     if (!table)
       continue;
     pending_ = Pending{value, sealed.whole, *std::move(table)};
@@ -198,9 +209,13 @@ Status SealedKeyFile::begin(bool counted) {
   return add(*counter, {});
 }
 
-Result<Bytes> SealedKeyFile::open(const Sealed& sealed) {
-  key_ = TRY(vault_.unseal(sealed.object));
-  object_ = sealed.object;
+Status SealedKeyFile::unseal(const Bytes& object) {
+  key_ = TRY(vault_.unseal(object));
+  object_ = object;
+  return {};
+}
+
+Result<Bytes> SealedKeyFile::open(const Sealed& sealed) const {
   std::optional<Bytes> table = TRY(decrypt(key_, sealed.header, sealed.text));
   if (!table)
     return failure(ErrorCode::integrity, doing("reading"),
@@ -209,9 +224,8 @@ Result<Bytes> SealedKeyFile::open(const Sealed& sealed) {
 }
 
 Status SealedKeyFile::write(std::span<const std::byte> table) {
-  TRY(settle());
   if (use_up_next_)
-    TRY(commit(Bytes(current_)));
+    return failure(ErrorCode::internal, doing("writing"), "they were not read before");
   return commit(table);
 }
 

@@ -17,8 +17,16 @@ using Bytes = std::vector<std::byte>;
 class MemoryFile final : public KeyFile {
 public:
   [[nodiscard]] Result<std::optional<Bytes>> read() override { return content; }
-  [[nodiscard]] Status write(std::span<const std::byte>) override { return {}; }
+  [[nodiscard]] Status write(std::span<const std::byte> table) override {
+    if (!fails || lands)
+      content.emplace(table.begin(), table.end());
+    if (fails)
+      return failure(ErrorCode::io, "writing", "the test's disk fails");
+    return {};
+  }
   std::optional<Bytes> content;
+  bool fails = false;
+  bool lands = false; // and fails
 };
 
 KeyOwner owner_of(const std::string& requester, std::size_t number) {
@@ -73,6 +81,24 @@ TEST_CASE("key store: a table of version 1, one entry a UUID, is taken over") {
   CHECK((*store)->load(KeyOwner{.requester = "b", .uuid = owner.uuid}) == std::nullopt);
   table[4] = std::byte{3};
   CHECK_FALSE(opened(table).has_value());
+}
+
+TEST_CASE("key store: after a failed write the key that is told is the one that holds") {
+  for (const bool lands : {false, true}) {
+    auto owned = std::make_unique<MemoryFile>();
+    MemoryFile& file = *owned;
+    const auto store = *KeyStore::open(std::move(owned));
+    const KeyOwner owner = owner_of("a", 1);
+    const Bytes next(long_key_bytes, std::byte{8});
+    REQUIRE(store->save(owner, key));
+    file.fails = true;
+    file.lands = lands;
+    CHECK_FALSE(store->save(owner, next).has_value());
+    file.fails = false;
+    CHECK(store->load(owner) == (lands ? next : key));
+    CHECK(store->save(owner, next).has_value());
+    CHECK(store->load(owner) == next);
+  }
 }
 
 TEST_CASE("key store: all requesters together have a limit, too") {

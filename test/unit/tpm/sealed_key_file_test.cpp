@@ -216,8 +216,9 @@ TEST_CASE("sealed keys: a save whose counting failed is settled before the next"
     disk.save(*store, 1);
     (counted ? disk.vault.fails_after : disk.vault.fails_before) = true;
     CHECK_FALSE(store->save(disk.owner, key(2)).has_value());
-    CHECK(disk.load(*store) == key(1)); // the one that was acknowledged
+    CHECK_FALSE(store->load(disk.owner).has_value()); // it is open which one holds
     disk.vault.fails_after = disk.vault.fails_before = false;
+    CHECK(disk.load(*store) == disk.load(*disk.start()));
     disk.save(*store, 3);
     CHECK(disk.load(*disk.start()) == key(3));
   }
@@ -235,6 +236,25 @@ TEST_CASE("sealed keys: an end at any moment of a save leaves the old key or the
     CHECK(disk.load(*store) == key(counted ? 2 : 1));
     disk.save(*store, 3);
     CHECK(disk.load(*disk.start()) == key(3));
+  }
+}
+
+TEST_CASE("sealed keys: an interrupted save is over once somebody was told of the former key") {
+  Disk disk;
+  auto store = disk.start();
+  disk.save(*store, 1);
+  disk.vault.fails_before = true;
+  CHECK_FALSE(store->save(disk.owner, key(2)).has_value());
+  disk.vault.fails_before = false;
+  CHECK(disk.load(*store) == key(1));
+  // Whatever fails from now on, the disk has nothing of it left.
+  for (const bool counted : {false, true}) {
+    disk.vault.changes_left = 1;
+    (counted ? disk.vault.fails_after : disk.vault.fails_before) = true;
+    static_cast<void>(store->save({.requester = "other", .uuid = {}}, key(7)));
+    disk.vault.fails_before = disk.vault.fails_after = false;
+    store = disk.start();
+    CHECK(disk.load(*store) == key(1));
   }
 }
 

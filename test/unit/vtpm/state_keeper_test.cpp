@@ -167,10 +167,11 @@ TEST_CASE("state keeper: killed between the store and the manager, the former st
   machine.lose_key = true;
   CHECK_FALSE(keeper.save(bytes("next")));
   machine.lose_key = false;
+  CHECK(machine.files().size() == 2);
   const auto loaded = keeper.load();
   REQUIRE(loaded);
   CHECK(*loaded == bytes("former"));
-  CHECK(machine.files().size() == 2);
+  CHECK(machine.files().size() == 1);
   REQUIRE(keeper.save(bytes("next")));
   CHECK(machine.files().size() == 1);
 }
@@ -235,4 +236,18 @@ TEST_CASE("state keeper: a manager that says \"ask later\" is asked again, for a
   CHECK(machine.now - start <= load_patience);
   machine.later = 0;
   CHECK(**machine.keeper().load() == bytes("state"));
+}
+
+TEST_CASE("state keeper: states whose keys were refused do not fill the guest's room for ever") {
+  Machine machine;
+  REQUIRE(machine.keeper().save(bytes("state")));
+  for (std::size_t start = 0; start < 2 * vtpm_state::max_blobs; ++start) {
+    CHECK(**machine.keeper().load() == bytes("state"));
+    machine.lose_key = true;
+    CHECK_FALSE(machine.keeper().save(bytes("next " + std::to_string(start))));
+    machine.lose_key = false;
+  }
+  CHECK(**machine.keeper().load() == bytes("state"));
+  REQUIRE(machine.keeper().save(bytes("last")));
+  CHECK(machine.files().size() == 1);
 }

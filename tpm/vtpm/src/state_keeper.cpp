@@ -117,6 +117,8 @@ Result<std::optional<Bytes>> StateKeeper::load() const {
     return failure(ErrorCode::integrity, doing,
                    "its state is that of another guest or of another TPM version: ask for the "
                    "version that this guest had");
+  // What was put there for keys that were not saved would fill the guest's room.
+  TRY(vtpm_state::keep_blob(store_, key->name, "removing other states of the guest's TPM"));
   return state;
 }
 

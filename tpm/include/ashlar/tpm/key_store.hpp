@@ -34,11 +34,12 @@ inline constexpr std::size_t long_key_bytes = 64;
 class KeyFile {
 public:
   virtual ~KeyFile() = default;
-  /// What was written last; nothing: nothing was ever. Errors: io, integrity (lost, rolled back or
-  /// changed), denied (the TPM does not give the key of the file out).
+  /// What was written last; nothing: nothing was ever. It stays so until the next write(). Errors:
+  /// io, integrity (lost, rolled back or changed), denied (the TPM does not give the key of the
+  /// file out).
   [[nodiscard]] virtual Result<std::optional<std::vector<std::byte>>> read() = 0;
   /// Durable, and the only one that is read back, when it returns. Errors: io; then either the old
-  /// or the new is read back.
+  /// or the new is read back, and must be read before anything is written. Also before the first.
   [[nodiscard]] virtual Status write(std::span<const std::byte> table) = 0;
 };
 
@@ -57,7 +58,8 @@ public:
   [[nodiscard]] Result<std::optional<std::vector<std::byte>>> load(const KeyOwner& owner);
 
   /// Durable when it returns; what is saved already is not written again. Errors: invalid (the
-  /// length), limit (max_keys, max_requester_keys), io: the former key holds.
+  /// length), limit (max_keys, max_requester_keys): the former key holds; those of KeyFile: the
+  /// former or this one holds, and the next load() tells which.
   [[nodiscard]] Status save(const KeyOwner& owner, std::span<const std::byte> key);
 
 private:
@@ -65,13 +67,14 @@ private:
 
   explicit KeyStore(std::unique_ptr<KeyFile> file) : file_(std::move(file)) {}
   [[nodiscard]] Status read();
+  void forget();
   [[nodiscard]] Status decode(std::span<const std::byte> bytes);
   [[nodiscard]] Status write();
   /// For one more guest of this requester. Errors: limit.
   [[nodiscard]] Status check_room(const KeyOwner& owner, const std::string& doing) const;
 
   std::unique_ptr<KeyFile> file_;
-  bool read_ = false;
+  bool read_ = false; // the table is what the file has; until then it is empty
   Table table_;
 };
 
