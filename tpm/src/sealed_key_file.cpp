@@ -68,7 +68,7 @@ std::optional<Sealed> take_apart(std::span<const std::byte> bytes) {
   return sealed;
 }
 
-/// Not about who should give it, or the TPM: asking again changes nothing.
+/// Of what was read, or of what it takes to open it: neither the place nor the TPM failed.
 bool is_about_content(const Error& error) {
   return error.code == ErrorCode::integrity || error.code == ErrorCode::denied;
 }
