@@ -4,6 +4,7 @@
 import guests
 import steps
 from test_vtpm import BOOT, VERSION, assert_pcrs, create, host, vtpm_domid
+from test_vtpm_state import UUID, resets
 
 BUILDER = "/usr/sbin/ashlar-builder"
 CONSOLES = "/var/log/xen/console"
@@ -14,16 +15,22 @@ def manager_domid(machine):
     return int(machine.dom0.check("xl domid tpm-manager"))
 
 
+def kill_at(machine, moment):
+    """Has the manager killed once, at this moment of the way of a record, whose guest gets this name."""
+    node = f"/local/domain/{manager_domid(machine)}/data/ashlar-test"
+    machine.dom0.check(f"xenstore-write {node} {moment}")
+    name = f"kill-{moment}"
+    guests.create(machine, name, options="--paused")
+    # The process that died took the node along.
+    assert machine.dom0.run(f"xenstore-read {node}")[0] != 0
+    return name
+
+
 def killed_at(moment):
     """The test for a manager that is killed once, at this moment of a record's way."""
     def test(machine):
         before = host(machine)
-        node = f"/local/domain/{manager_domid(machine)}/data/ashlar-test"
-        machine.dom0.check(f"xenstore-write {node} {moment}")
-        name = f"kill-{moment}"
-        guests.create(machine, name, options="--paused")
-        # The process that died took the node along.
-        assert machine.dom0.run(f"xenstore-read {node}")[0] != 0
+        name = kill_at(machine, moment)
         after = host(machine)
         assert after["log_events"] == before["log_events"] + 1, (before, after)
         assert after["sha256"] != before["sha256"]
@@ -34,6 +41,13 @@ def killed_at(moment):
 
 for point in ("before-extend", "after-extend", "before-answer"):
     globals()[f"test_killed_{point.replace('-', '_')}"] = killed_at(point)
+
+
+def test_killed_with_keys(machine):
+    """A TPM Manager that was killed while the store had its connection finds its keys there again."""
+    first = resets(machine, "keyed", UUID)
+    guests.destroy(machine, kill_at(machine, "before-answer"))
+    assert resets(machine, "keyed", UUID) > first
 
 
 def test_out_of_reach(machine):
