@@ -97,9 +97,12 @@ _ashlar() {
     mapfile -t COMPREPLY < <(_ashlar_values "$kind" "$word" "${builder[@]}")
   fi
 
+  # Folders get a slash, and blanks a backslash; a verb is none, whatever is called like it here.
+  [[ $kind == @(FILE|LOG|DIR) || $word == unix:* ]] && compopt -o filenames 2>/dev/null
+
   # The shell puts the answer in the place of what it takes for a word.
   local part=${COMP_WORDS[COMP_CWORD]}
   [[ $part == [:=] ]] && part=""
   COMPREPLY=("${COMPREPLY[@]#"${word%"$part"}"}")
 }
-complete -o filenames -F _ashlar ashlar
+complete -F _ashlar ashlar
