@@ -19,9 +19,8 @@ constexpr std::size_t max_path_bytes = sizeof(sockaddr_un::sun_path) - 1;
 
 bool domid(std::string_view text) {
   std::uint32_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, number);
-  return read.ec == std::errc{} && read.ptr == end;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size();
 }
 
 Status check(std::string_view address) {

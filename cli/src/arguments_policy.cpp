@@ -26,6 +26,7 @@ CLI::App* add_policy_verb(CLI::App& policy, Arguments& into, Verb verb, const ch
 
 std::vector<std::string> policy_verbs() {
   std::vector<std::string> words;
+  words.reserve(policy::verb_count);
   for (std::size_t i = 0; i < policy::verb_count; ++i)
     words.emplace_back(policy::to_string(static_cast<policy::Verb>(i)));
   return words;
