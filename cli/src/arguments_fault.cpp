@@ -52,16 +52,20 @@ std::size_t mistakes(std::string_view typed, std::string_view meant) {
   return row.back();
 }
 
-// " (did you mean X?)", or nothing where no word is near.
+// " (did you mean X?)", or all that are as near, or nothing where no word is near.
 std::string near_word(const std::string& typed, const std::vector<std::string>& words) {
   std::size_t least = std::min(max_typing_mistakes + 1, typed.size());
-  std::string nearest;
-  for (const std::string& word : words)
-    if (const std::size_t count = mistakes(typed, word); count < least) {
+  std::vector<std::string> nearest;
+  for (const std::string& word : words) {
+    const std::size_t count = mistakes(typed, word);
+    if (count < least) {
       least = count;
-      nearest = word;
+      nearest.clear();
     }
-  return nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest);
+    if (count == least && count <= max_typing_mistakes && count < typed.size())
+      nearest.push_back(word);
+  }
+  return nearest.empty() ? "" : fmt::format(" (did you mean {}?)", fmt::join(nearest, " or "));
 }
 
 std::vector<std::string> verbs_of(const CLI::App& app) {

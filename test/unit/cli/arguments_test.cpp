@@ -103,6 +103,9 @@ TEST_CASE("arguments: what is wrong is said in words of ours, with the help that
            "see ashlar policy --help"},
           {{"list", "--jsn"},
            "ashlar list has no option --jsn (did you mean --json?); see ashlar list --help"},
+          {{"list", "--josn"},
+           "ashlar list has no option --josn (did you mean --host or --json?); see ashlar list "
+           "--help"},
           {{"verify", "--referense", "d", "--nonce", "0"},
            "ashlar verify has no option --referense (did you mean --reference?); see ashlar verify "
            "--help"},
