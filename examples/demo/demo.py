@@ -29,7 +29,7 @@ from appliance.kernels import kernel  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 OUT = ROOT / "out" / "demo"
-LIMIT_SECONDS = 600  # of the whole run in QEMU: 60 to 130 are usual, more on a loaded machine
+LIMIT_SECONDS = 600  # of the whole run in QEMU: 40 to 130 are usual, more on a loaded machine
 
 # What toolstack.sh asks for.
 GUESTS = {
