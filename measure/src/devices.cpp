@@ -165,14 +165,13 @@ Status validate(std::span<const Disk> disks, std::span<const Nic> nics) {
   TRY(check_count("network interfaces", nics.size(), max_nics));
   for (std::size_t i = 0; i < disks.size(); ++i) {
     TRY(check(disks[i]));
-    if (std::ranges::find(disks.first(i), disks[i].vdev, &Disk::vdev) != disks.begin() + i)
+    if (std::ranges::count(disks.first(i), disks[i].vdev, &Disk::vdev) != 0)
       return refused(ErrorCode::invalid, "guest's devices",
                      fmt::format("it has two disks {}: give each its own vdev", disks[i].vdev));
   }
   for (std::size_t i = 0; i < nics.size(); ++i) {
     TRY(check(nics[i], i));
-    if (!nics[i].mac.empty() &&
-        std::ranges::find(nics.first(i), nics[i].mac, &Nic::mac) != nics.begin() + i)
+    if (!nics[i].mac.empty() && std::ranges::count(nics.first(i), nics[i].mac, &Nic::mac) != 0)
       return refused(ErrorCode::invalid, "guest's devices",
                      fmt::format("it has two network interfaces with the address {}", nics[i].mac));
   }

@@ -85,7 +85,8 @@ void pass_stars(std::string_view glob, std::vector<bool>& reached) {
 /// Is there a text that it fits? All beginnings of such texts are followed at once, by the places
 /// in the glob that they reach.
 bool can_fit(std::string_view glob, const Texts& texts) {
-  if (std::cmp_greater(glob.size() - std::ranges::count(glob, '*'), texts.max_bytes))
+  const auto stars = static_cast<std::size_t>(std::ranges::count(glob, '*'));
+  if (glob.size() - stars > texts.max_bytes)
     return false;
   std::vector<bool> reached(glob.size() + 1, false);
   reached[0] = true;

@@ -51,7 +51,7 @@ void message(std::span<const std::byte> input) {
 
 void report(std::span<const std::byte> input) {
   // Of none and of one signature that was brought.
-  for (const std::size_t brought : {0, 1}) {
+  for (const std::size_t brought : {0uz, 1uz}) {
     const auto hostile = inspector::decode_signature_report(input, 1, brought);
     if (hostile && hostile->inside && hostile->inside->found.empty())
       require(hostile->inside->trust.at(0) == Trust::none);

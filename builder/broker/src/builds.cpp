@@ -202,6 +202,7 @@ Status Builds::plan_and_construct(Id id, Build& build) {
   plan.io_pages = draft.io_pages;
   plan.native_tsc = draft.service();
   std::vector<int> initrds;
+  initrds.reserve(draft.initrds.size());
   for (const UsedImage& initrd : draft.initrds)
     initrds.push_back(initrd.image->file.value());
   const int plain = kernel.inspected->plain ? kernel.inspected->plain.value() : kernel.file.value();

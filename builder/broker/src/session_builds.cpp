@@ -228,7 +228,7 @@ void Session::upload_end(std::uint32_t id) {
   if (!upload_ || upload_->id != id)
     return finish(id, failure(ErrorCode::invalid, "ending an upload",
                               "no upload with this request id is under way"));
-  Upload upload = std::move(*upload_);
+  SessionUpload upload = std::move(*upload_);
   upload_.reset();
   if (!upload.intake)
     return; // it failed and was answered before

@@ -17,6 +17,18 @@
 
 namespace ashlar::broker {
 
+/// The one upload of a connection. Not inside Session: Clang would not take it for default
+/// constructible there.
+struct SessionUpload {
+  std::uint32_t id = 0;
+  std::string requester;
+  UsedImage announced;
+  std::optional<ImageIntake> intake; // none: it has failed; its bytes are dropped until its end
+  std::optional<Reservation> room;
+  EventLoop::Clock::time_point last_byte;
+  std::uint64_t reported = 0; // bytes at the last progress message
+};
+
 /// One connection: reads requests, asks the policy, carries them out, answers. Never blocks, and
 /// gives up on a peer that breaks the protocol, is stuck or silent in the middle of something.
 class Session {
@@ -94,16 +106,6 @@ private:
   void follow(std::uint32_t id, const Domain& domain);
   void hold_consoles();
 
-  struct Upload {
-    std::uint32_t id = 0;
-    std::string requester;
-    UsedImage announced;
-    std::optional<ImageIntake> intake; // none: it has failed; its bytes are dropped until its end
-    std::optional<Reservation> room;
-    EventLoop::Clock::time_point last_byte;
-    std::uint64_t reported = 0; // bytes at the last progress message
-  };
-
   Services& services_;
   std::unique_ptr<ipc::Transport> transport_;
   ipc::TransportPeer transport_peer_;
@@ -119,7 +121,7 @@ private:
   EventLoop::Clock::time_point opened_;
   EventLoop::Clock::time_point last_room_; // when the peer last took something, or nothing waited
   std::size_t last_queued_ = 0;
-  std::optional<Upload> upload_;
+  std::optional<SessionUpload> upload_;
   std::map<std::uint32_t, Builds::Id> builds_;                 // by request id
   std::map<std::uint32_t, std::unique_ptr<Console>> consoles_; // by request id
   bool host_asked_ = false;
