@@ -165,9 +165,10 @@ Result<measure::Disk> read_disk(const std::string& text, const std::string& doin
   if (const auto refused = refused_setting(disk))
     return failure(ErrorCode::unsupported, doing,
                    fmt::format("{}: {}", refused->setting, refused->why));
+  std::string backend = TRY(backend_of(disk.backend_domname, doing));
   return measure::Disk{.vdev = text_of(disk.vdev),
                        .writable = disk.readwrite != 0,
-                       .backend = TRY(backend_of(disk.backend_domname, doing)),
+                       .backend = std::move(backend),
                        .target = text_of(disk.pdev_path)};
 }
 

@@ -22,9 +22,9 @@ struct NamedSide {
 
 Result<NamedSide> read_side(const std::string& file, const char* name) {
   const std::string bytes = TRY(read_file(file, evidence::max_bundle_bytes));
-  NamedSide named{file, TRY(side_of(bytes, file))};
-  named.side.name = name;
-  return named;
+  Side side = TRY(side_of(bytes, file));
+  side.name = name;
+  return NamedSide{file, std::move(side)};
 }
 
 // What differs: an event, or, of PCR values alone, a PCR.
@@ -74,7 +74,9 @@ struct Compared {
 };
 
 Result<Compared> compared(const ExplainArguments& arguments) {
-  Compared result{TRY(read_side(arguments.first, "A")), TRY(read_side(arguments.second, "B")), {}};
+  Compared result;
+  result.first = TRY(read_side(arguments.first, "A"));
+  result.second = TRY(read_side(arguments.second, "B"));
   TRY(set_profile(result.first.side, arguments.profile));
   TRY(set_profile(result.second.side, arguments.profile));
   std::vector<evidence::KnownFile> known;

@@ -40,9 +40,10 @@ Result<TpmKey> key_of(Bytes tpm2b, const std::string& what) {
 }
 
 Result<Json> json_of(const TpmKey& key) {
-  return Json{{"name", to_hex(key.name)},
-              {"tpm2b_public", TRY(evidence::base64(key.tpm2b))},
-              {"pem", TRY(evidence::pem_of(key.key))}};
+  Json json = {{"name", to_hex(key.name)}};
+  json["tpm2b_public"] = TRY(evidence::base64(key.tpm2b));
+  json["pem"] = TRY(evidence::pem_of(key.key));
+  return json;
 }
 
 // Nothing is overwritten: a file of this name may be of another machine, or a reference in use.
@@ -90,7 +91,9 @@ Result<Json> host_keys_json(const HostKeys& keys) {
   Json values = Json::object();
   for (const auto& [pcr, value] : keys.pcrs)
     values[std::to_string(pcr)] = to_hex(value);
-  Json object = {{"ak", TRY(json_of(keys.attestation))}, {"ek", TRY(json_of(keys.endorsement))}};
+  Json object;
+  object["ak"] = TRY(json_of(keys.attestation));
+  object["ek"] = TRY(json_of(keys.endorsement));
   object["ek"]["certificate"] = nullptr;
   if (!keys.certificate.empty())
     object["ek"]["certificate"] = TRY(evidence::pem_block("CERTIFICATE", keys.certificate));

@@ -138,9 +138,10 @@ Outcome<Findings> look_at(const Arguments& arguments) {
   const std::string program = TRY(find_inspector());
   ImageFile image = TRY(sealed_copy(arguments.image_file, inspector::max_image_bytes));
   inspector::SignatureQuestion question; // of no policy: whoever has signed it
-  if (!arguments.image_signature.empty())
-    question.brought.push_back({.sha256 = image.digests.sha256,
-                                .message = TRY(read_signature(arguments.image_signature))});
+  if (!arguments.image_signature.empty()) {
+    auto message = TRY(read_signature(arguments.image_signature));
+    question.brought.push_back({.sha256 = image.digests.sha256, .message = std::move(message)});
+  }
   Result<inspector::Description> kernel = run_inspector(program, image);
   const Result<std::string> verifier = find_verifier();
   if (!verifier) // of two faults the first one is told

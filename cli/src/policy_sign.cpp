@@ -24,8 +24,9 @@ struct Keys {
 };
 
 Result<Keys> read_keys(const Signing& signing) {
-  return Keys{{TRY(read_file(signing.key, max_key_bytes)), signing.key},
-              {TRY(read_file(signing.certificate, max_key_bytes)), signing.certificate}};
+  std::string key = TRY(read_file(signing.key, max_key_bytes));
+  std::string certificate = TRY(read_file(signing.certificate, max_key_bytes));
+  return Keys{{std::move(key), signing.key}, {std::move(certificate), signing.certificate}};
 }
 
 /// A manifest that a builder would refuse is not signed.

@@ -124,12 +124,14 @@ Result<Bundle> read_bundle(std::span<const std::byte> bytes) {
     return bad("host.log is no whole number of 32-byte digests: it is cut off");
   bundle.record = copy(files[record]);
   bundle.host_log = copy(files[host_log]);
+  auto of_host = TRY(read_pcr_list(text_of(files[host_pcrs]), "host.pcrs"));
   bundle.host = {copy(files[host_message]), copy(files[host_signature]), copy(files[host_key]),
-                 TRY(read_pcr_list(text_of(files[host_pcrs]), "host.pcrs"))};
+                 std::move(of_host)};
   bundle.endorsement_key = copy(files[endorsement_key]);
   bundle.endorsement_certificate = copy(files[endorsement_certificate]);
+  auto of_guest = TRY(read_pcr_list(text_of(files[guest_pcrs]), "guest.pcrs"));
   bundle.guest = {copy(files[guest_message]), copy(files[guest_signature]), copy(files[guest_key]),
-                  TRY(read_pcr_list(text_of(files[guest_pcrs]), "guest.pcrs"))};
+                  std::move(of_guest)};
   bundle.guest_log = copy(files[guest_log]);
   return bundle;
 }

@@ -77,7 +77,8 @@ Result<EventLog> log_of(const Side& side, Profile profile) {
   if (side.log)
     return *side.log;
   const auto banks = measure::banks_of(profile);
-  return EventLog{{banks.begin(), banks.end()}, TRY(measure::extensions_of(profile, *side.events))};
+  auto extensions = TRY(measure::extensions_of(profile, *side.events));
+  return EventLog{{banks.begin(), banks.end()}, std::move(extensions)};
 }
 
 Result<std::optional<Difference>> compare_logs(const Side& first, const Side& second,

@@ -26,8 +26,8 @@ Result<TrustedReference> read_signed(const ReferenceFile& file, const std::strin
                     file.name));
   std::string signer =
       TRY(verify_signed(as_bytes(file.manifest), *file.signature, signers, file.name));
-  return TrustedReference{file.name, std::move(signer),
-                          TRY(read_reference(file.manifest, file.name))};
+  Reference reference = TRY(read_reference(file.manifest, file.name));
+  return TrustedReference{file.name, std::move(signer), std::move(reference)};
 }
 
 Result<std::string> check_signatures(Chain& chain) {

@@ -102,9 +102,10 @@ public:
     std::map<std::uint32_t, measure::Sha256> values = TRY(read_pcrs(*esys_, pcrs_));
     TRY(require_quoted(*attest, values));
     const auto signed_bytes = std::as_bytes(std::span(attest->attestationData, attest->size));
+    auto marshalled_signature = TRY(marshalled(*signature, Tss2_MU_TPMT_SIGNATURE_Marshal, doing));
     return Quote{
         .attest = {signed_bytes.begin(), signed_bytes.end()},
-        .signature = TRY(marshalled(*signature, Tss2_MU_TPMT_SIGNATURE_Marshal, doing)),
+        .signature = std::move(marshalled_signature),
         .public_key = public_key_,
         .pcrs = std::move(values),
     };
