@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ashlar/measure/record.hpp"
@@ -14,13 +15,13 @@ namespace ashlar::broker {
 struct Services;
 
 /// What a device is for, as its xenstore directories say it.
-inline constexpr const char* device_vtpm = "vtpm";
+inline constexpr std::string_view device_vtpm = "vtpm";
 // Where a vTPM keeps its state, and the TPM Manager its keys to those.
-inline constexpr const char* device_vtpm_state = "vtpm-state";
+inline constexpr std::string_view device_vtpm_state = "vtpm-state";
 
 /// One device: the frontend's domain uses it, the backend's is it.
 struct VtpmDevice {
-  const char* kind = device_vtpm;
+  std::string_view kind = device_vtpm;
   std::uint32_t frontend = 0;
   std::uint32_t backend = 0;
   measure::Uuid uuid{};                        // the guest's: whose TPM it is
