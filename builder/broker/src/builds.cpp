@@ -201,6 +201,7 @@ Status Builds::plan_and_construct(Id id, Build& build) {
   plan.initrd_count = static_cast<std::uint32_t>(draft.initrds.size());
   plan.io_pages = draft.io_pages;
   plan.native_tsc = draft.service();
+  plan.builder_domid = builder_domid;
   std::vector<int> initrds;
   initrds.reserve(draft.initrds.size());
   for (const UsedImage& initrd : draft.initrds)

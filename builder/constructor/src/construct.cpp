@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "ashlar/constructor/construct.hpp"
 
-#include <charconv>
 #include <string>
 
 #include <fmt/format.h>
@@ -15,21 +14,6 @@ namespace ashlar::constructor {
 
 namespace {
 
-/// The number of the domain that this runs in. xenstored takes the relative path as our own; domain
-/// 0 has no such node on some hosts.
-Result<std::uint32_t> own_domid(xen::StoreConnection& store) {
-  auto text = store.read("domid");
-  if (!text && text.error().code == ErrorCode::not_found)
-    return 0;
-  const std::string digits = TRY(std::move(text));
-  std::uint32_t domid = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), domid);
-  if (error != std::errc() || end != digits.data() + digits.size())
-    return failure(ErrorCode::invalid, "reading this domain's own number from xenstore",
-                   fmt::format("its node holds \"{}\"", digits));
-  return domid;
-}
-
 Status write_nodes(xen::StoreConnection& store, const std::vector<xen::StoreNode>& nodes,
                    std::uint32_t domid, const measure::Uuid& uuid) {
   return store.in_transaction(
@@ -40,7 +24,7 @@ Status write_nodes(xen::StoreConnection& store, const std::vector<xen::StoreNode
               fmt::format("/libxl/{}", domid)})
           TRY(store.remove(stale));
         for (const xen::StoreNode& node : nodes)
-          TRY(store.write(node.path, node.value, node.permission));
+          TRY(store.write(node));
         return {};
       });
 }
@@ -54,9 +38,7 @@ Status build(xen::Control& control, xen::StoreConnection& store, const Plan& pla
   const RingPages pages = TRY(build_image(control, plan, domid, payload, channels));
   const Ring store_ring{.page = pages.store, .port = channels.store};
   const Ring console_ring{.page = pages.console, .port = channels.console};
-  const std::uint32_t builder = TRY(own_domid(store));
-  TRY(write_nodes(store, store_nodes(plan, domid, builder, store_ring, console_ring), domid,
-                  plan.uuid));
+  TRY(write_nodes(store, store_nodes(plan, domid, store_ring, console_ring), domid, plan.uuid));
   return store.introduce(domid, store_ring.page, store_ring.port);
 }
 

@@ -13,7 +13,7 @@ namespace ashlar::constructor {
 
 namespace {
 
-constexpr std::uint32_t plan_magic = 0x324c5041;    // "APL2"
+constexpr std::uint32_t plan_magic = 0x334c5041;    // "APL3"
 constexpr std::uint32_t outcome_magic = 0x314f5041; // "APO1"
 constexpr std::uint8_t outcome_success = 1;
 constexpr std::uint8_t outcome_failure = 2;
@@ -93,7 +93,7 @@ Status check_plan(const Plan& plan) {
                      fmt::format("{} pages of I/O memory from page {:#x} on: 1 to {} pages below "
                                  "page {:#x} can be given",
                                  pages.count, pages.first_page, max_io_pages, max_io_page));
-  for (const std::uint32_t domid : {plan.console_domid, plan.xenstore_domid})
+  for (const std::uint32_t domid : {plan.builder_domid, plan.console_domid, plan.xenstore_domid})
     if (domid >= first_reserved_domid)
       return refused(plan, ErrorCode::invalid, fmt::format("{} is no domain's number", domid));
   return {};
@@ -126,6 +126,7 @@ std::vector<std::byte> encode(const Plan& plan) {
     writer.u32(pages.count);
   }
   writer.u8(static_cast<std::uint8_t>(plan.native_tsc));
+  writer.u32(plan.builder_domid);
   writer.u32(plan.console_domid);
   writer.u32(plan.xenstore_domid);
   writer.text(configuration.xsm_label);
@@ -164,6 +165,7 @@ Result<Plan> decode_plan(std::span<const std::byte> bytes) {
   if (native_tsc > 1)
     reader.reject(fmt::format("the clock mode {} is neither 0 nor 1", native_tsc));
   plan.native_tsc = native_tsc == 1;
+  plan.builder_domid = reader.u32();
   plan.console_domid = reader.u32();
   plan.xenstore_domid = reader.u32();
   configuration.xsm_label = reader.text(measure::max_xsm_label_bytes);

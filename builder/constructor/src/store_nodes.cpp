@@ -22,19 +22,23 @@ std::uint64_t static_max_kib(const measure::DomainConfiguration& configuration) 
                                                        : configuration.max_memory_kib;
 }
 
-/// Collects nodes below one directory. Directories between are made by xenstored, with the
-/// permissions of the one above, and not written here: each write costs it a look at every domain.
-/// For the same reason there is nothing of what libxl writes for the suspending of guests, which
-/// nobody can ask for.
+/// Collects nodes below one directory, as few messages as possible: each costs xenstored a look at
+/// every domain. Directories between are made by xenstored, with the permissions that the one above
+/// has then, and not written here. Nor is anything of what libxl writes for the suspending of
+/// guests, which nobody can ask for.
 class Directory {
 public:
   Directory(std::vector<xen::StoreNode>& nodes, std::string path, const xen::Permission& permission)
       : nodes_(nodes), path_(std::move(path)) {
     nodes_.push_back({path_, "", permission});
   }
-  void add(const std::string& name, std::string value,
-           const std::optional<xen::Permission>& permission = {}) {
-    nodes_.push_back({path_ + "/" + name, std::move(value), permission});
+  void add(const std::string& name, std::string value) {
+    nodes_.push_back({path_ + "/" + name, std::move(value), {}});
+  }
+  /// From now on this one holds for the directory and what is made in it, not for what is there.
+  void set(const xen::Permission& permission) { nodes_.push_back({path_, {}, permission}); }
+  void set(const std::string& name, const xen::Permission& permission) {
+    nodes_.push_back({path_ + "/" + name, {}, permission});
   }
 
 private:
@@ -48,8 +52,7 @@ void add_rings(Directory& home, const Ring& store, const Ring& console) {
   home.add("console/port", std::to_string(console.port));
   home.add("console/ring-ref", std::to_string(console.page));
   home.add("console/limit", console_buffer_limit);
-  home.add("console/type", "xenconsoled");
-  home.add("console/output", "pty"); // xenconsoled adds its tty
+  home.add("console/type", "xenconsoled"); // which adds its tty
 }
 
 void add_resources(Directory& home, const measure::DomainConfiguration& configuration) {
@@ -61,34 +64,35 @@ void add_resources(Directory& home, const measure::DomainConfiguration& configur
 
 } // namespace
 
-std::vector<xen::StoreNode> store_nodes(const Plan& plan, std::uint32_t domid,
-                                        std::uint32_t builder_domid, const Ring& store,
+std::vector<xen::StoreNode> store_nodes(const Plan& plan, std::uint32_t domid, const Ring& store,
                                         const Ring& console) {
   const std::string uuid = measure::to_string(plan.uuid);
-  const xen::Permission read_by_guest{.owner = builder_domid, .reader = domid};
+  const xen::Permission read_by_guest{.owner = plan.builder_domid, .reader = domid};
   const xen::Permission written_by_guest{.owner = domid, .reader = {}};
-  const xen::Permission ours{.owner = builder_domid, .reader = {}};
+  const xen::Permission ours{.owner = plan.builder_domid, .reader = {}};
 
   std::vector<xen::StoreNode> nodes;
-  Directory home(nodes, fmt::format("/local/domain/{}", domid), read_by_guest);
+  // First what the guest answers in: all of it gets its permission from the directory.
+  Directory home(nodes, fmt::format("/local/domain/{}", domid), written_by_guest);
+  for (const char* name :
+       {"control/shutdown", "control/feature-poweroff", "control/feature-reboot",
+        "control/feature-suspend", "control/sysrq", "data", "drivers", "feature", "attr", "error"})
+    home.add(name, "");
+  home.set("control", read_by_guest);
+  home.set(read_by_guest);
+  home.add("control/platform-feature-xs_reset_watches", "1");
   home.add("vm", "/vm/" + uuid);
   home.add("name", plan.configuration.name);
   home.add("domid", std::to_string(domid));
   add_resources(home, plan.configuration);
   add_rings(home, store, console);
-  home.add("control/platform-feature-xs_reset_watches", "1");
-  for (const char* name :
-       {"control/shutdown", "control/feature-poweroff", "control/feature-reboot",
-        "control/feature-suspend", "control/sysrq", "data", "drivers", "feature", "attr", "error"})
-    home.add(name, "", written_by_guest);
 
   Directory vm(nodes, "/vm/" + uuid, read_by_guest);
   vm.add("uuid", uuid);
   vm.add("name", plan.configuration.name);
 
-  Directory libxl(nodes, fmt::format("/libxl/{}", domid), ours);
-  libxl.add("device", "");
-  libxl.add("type", measure::to_string(plan.configuration.type));
+  nodes.push_back(
+      {fmt::format("/libxl/{}/type", domid), measure::to_string(plan.configuration.type), ours});
   return nodes;
 }
 

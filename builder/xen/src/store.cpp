@@ -51,7 +51,7 @@ public:
     return connection_->in_transaction("writing " + stale, [&]() -> Status {
       TRY(connection_->remove(stale));
       for (const StoreNode& node : nodes)
-        TRY(connection_->write(node.path, node.value, node.permission));
+        TRY(connection_->write(node));
       return {};
     });
   }
@@ -62,7 +62,7 @@ public:
                                                           : std::unexpected(there.error());
       for (const StoreNode& node : nodes)
         if (!node.unless || connection_->read(node.path) != node.unless)
-          TRY(connection_->write(node.path, node.value, node.permission));
+          TRY(connection_->write(node));
       return {};
     });
   }

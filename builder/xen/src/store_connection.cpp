@@ -45,19 +45,19 @@ Status StoreConnection::write(const std::string& path, const std::string& value)
   return {};
 }
 
-Status StoreConnection::write(const std::string& path, const std::string& value,
-                              const std::optional<Permission>& permission) {
-  TRY(write(path, value));
-  if (!permission)
+Status StoreConnection::write(const StoreNode& node) {
+  if (node.value)
+    TRY(write(node.path, *node.value));
+  if (!node.permission)
     return {};
   std::array<xs_permissions, 2> entries = {};
-  entries[0].id = permission->owner;
+  entries[0].id = node.permission->owner;
   entries[0].perms = XS_PERM_NONE;
-  entries[1].id = permission->reader.value_or(0);
+  entries[1].id = node.permission->reader.value_or(0);
   entries[1].perms = XS_PERM_READ;
-  if (!xs_set_permissions(handle_, transaction_, path.c_str(), entries.data(),
-                          permission->reader ? 2 : 1))
-    return errno_failure("setting the permissions of xenstore node " + path);
+  if (!xs_set_permissions(handle_, transaction_, node.path.c_str(), entries.data(),
+                          node.permission->reader ? 2 : 1))
+    return errno_failure("setting the permissions of xenstore node " + node.path);
   return {};
 }
 

@@ -126,7 +126,7 @@ public:
       return fault("writing " + stale);
     TRY(remove(stale));
     for (const xen::StoreNode& node : nodes)
-      TRY(write(node.path, node.value));
+      TRY(write(node.path, node.value.value()));
     return {};
   }
   Status update(const std::string& path, const std::vector<xen::StoreNode>& nodes) override {
@@ -134,7 +134,7 @@ public:
       return fault("changing " + path);
     for (const xen::StoreNode& node : nodes)
       if (world_.nodes.contains(path) && (!node.unless || world_.nodes[node.path] != *node.unless))
-        TRY(write(node.path, node.value));
+        TRY(write(node.path, node.value.value()));
     return {};
   }
   Status remove_domain(std::uint32_t domid, const measure::Uuid&) override {

@@ -23,6 +23,7 @@ Plan sample() {
   plan.configuration.xsm_label = "system_u:system_r:domU_t";
   plan.command_line = "console=hvc0 quiet";
   plan.initrd_count = 2;
+  plan.builder_domid = 2;
   plan.console_domid = 3;
   plan.xenstore_domid = 5;
   return plan;
@@ -45,6 +46,7 @@ TEST_CASE("plan: every field comes back") {
         measure::canonical_text(plan.configuration));
   CHECK(back->command_line == plan.command_line);
   CHECK(back->initrd_count == 2);
+  CHECK(back->builder_domid == 2);
   CHECK(back->console_domid == 3);
   CHECK(back->xenstore_domid == 5);
 }

@@ -60,6 +60,7 @@ struct Plan {
   std::uint32_t initrd_count = 0;
   std::vector<IoPages> io_pages;    // the boot manifest's alone: no request can ask for them
   bool native_tsc = false;          // RDTSC always reads the CPU's counter, as in tsc_mode="native"
+  std::uint32_t builder_domid = 0;  // domain of the builder, which owns the xenstore nodes
   std::uint32_t console_domid = 0;  // domain of xenconsoled
   std::uint32_t xenstore_domid = 0; // domain of xenstored
 };

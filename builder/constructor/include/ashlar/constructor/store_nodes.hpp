@@ -18,10 +18,11 @@ struct Ring {
 };
 
 /// The nodes that libxl 4.17 writes for a domain of this kind (docs/misc/xenstore-paths.pandoc of
-/// Xen says what each means), parents first. The guest can read its own, and write only those that
-/// it is to answer in; `builder_domid` owns the rest. Pure: the plan must have been checked.
+/// Xen says what each means), for a transaction that writes them in this order: between, nodes have
+/// permissions that nobody may see. In the end the guest can read its own, and write only those
+/// that it is to answer in; the builder's domain owns the rest. Pure: the plan must have been
+/// checked.
 [[nodiscard]] std::vector<xen::StoreNode> store_nodes(const Plan& plan, std::uint32_t domid,
-                                                      std::uint32_t builder_domid,
                                                       const Ring& store, const Ring& console);
 
 } // namespace ashlar::constructor

@@ -31,9 +31,8 @@ public:
 
   [[nodiscard]] Result<std::string> read(const std::string& path);
   [[nodiscard]] Status write(const std::string& path, const std::string& value);
-  /// Writes a node; without a permission it takes its parent's.
-  [[nodiscard]] Status write(const std::string& path, const std::string& value,
-                             const std::optional<Permission>& permission);
+  /// What the node has of a value and a permission.
+  [[nodiscard]] Status write(const StoreNode& node);
   [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path);
   /// Removes a node and all below it; a node that is not there is success.
   [[nodiscard]] Status remove(const std::string& path);

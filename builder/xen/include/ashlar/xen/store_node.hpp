@@ -17,9 +17,9 @@ struct Permission {
 };
 
 struct StoreNode {
-  std::string path; // absolute
-  std::string value;
-  std::optional<Permission> permission;   // without one, the parent's holds
+  std::string path;                       // absolute
+  std::optional<std::string> value;       // without one, only the permission is set
+  std::optional<Permission> permission;   // without one, a new node has its parent's of that moment
   std::optional<std::string> unless = {}; // update() leaves a node that has this value as it is
 };
 
