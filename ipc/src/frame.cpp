@@ -10,6 +10,10 @@ namespace {
 /// What a connection has at hand from its start: enough for all but a create with many signatures.
 constexpr std::size_t first_input_bytes = 16u << 10;
 
+/// A payload up to this goes out together with its header; of a larger one only what the transport
+/// does not take at once is copied.
+constexpr std::size_t max_copied_bytes = 16u << 10;
+
 struct Header {
   FrameKind kind = FrameKind::control;
   std::size_t length = 0; // of the payload
@@ -96,6 +100,11 @@ Status FrameStream::send(FrameKind kind, std::span<const std::byte> payload) {
                                queued_bytes(), max_queued_bytes));
   const auto header = header_of(kind, payload.size());
   output_.insert(output_.end(), header.begin(), header.end());
+  if (payload.size() > max_copied_bytes) {
+    TRY(flush());
+    if (output_.empty())
+      payload = payload.subspan(TRY(transport_.write(payload)));
+  }
   output_.insert(output_.end(), payload.begin(), payload.end());
   return flush();
 }

@@ -128,6 +128,32 @@ TEST_CASE("frame: what does not fit waits, in order, and leaves when there is ro
                                       "0100000001000000cc");
 }
 
+TEST_CASE("frame: a large one comes whole and in order, however little of it fits at once") {
+  std::vector<std::byte> payload(max_data_bytes);
+  for (std::size_t i = 0; i < payload.size(); ++i)
+    payload[i] = static_cast<std::byte>(i * 7 + i / 256);
+  for (const std::size_t room : {0UZ, 5UZ, frame_header_bytes, frame_header_bytes + 1, 100'000UZ,
+                                 payload.size() + frame_header_bytes, SIZE_MAX}) {
+    CAPTURE(room);
+    MemoryTransport transport;
+    transport.room = room;
+    FrameStream stream(transport);
+    REQUIRE(stream.send(FrameKind::control, hex("aa")));
+    REQUIRE(stream.send(FrameKind::data, payload));
+    REQUIRE(stream.send(FrameKind::control, hex("bb")));
+    transport.room = SIZE_MAX;
+    REQUIRE(stream.flush());
+    CHECK(stream.queued_bytes() == 0);
+
+    MemoryTransport back;
+    back.feed(transport.outgoing);
+    FrameStream reader(back);
+    CHECK(text_of(reader.receive().value().value()) == "aa");
+    CHECK(std::ranges::equal(reader.receive().value().value().payload, payload));
+    CHECK(text_of(reader.receive().value().value()) == "bb");
+  }
+}
+
 TEST_CASE("frame: a peer that does not read meets the queue's limit") {
   MemoryTransport transport;
   transport.room = 0;
