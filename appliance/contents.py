@@ -7,10 +7,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from appliance import xen
 from appliance.archive import Archive
 
 BUSYBOX = Path("/bin/busybox")
-XEN_PROGRAMS = Path("/usr/lib/xen-4.17/bin")
 
 # glibc opens it with dlopen for thread cancellation, which xl uses: ldd does not show it.
 UNWINDER = Path("/lib/x86_64-linux-gnu/libgcc_s.so.1")
@@ -29,6 +29,13 @@ def skeleton():
     archive.file("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/\n")
     archive.file("/etc/group", "root:x:0:\nnogroup:x:65534:\n")
     return archive
+
+
+def add_xl(archive):
+    """Adds xl with its settings, and a link where a shell finds it."""
+    add_program(archive, xen.PROGRAMS / "xl")
+    archive.link("/usr/sbin/xl", f"../..{xen.PROGRAMS / 'xl'}")
+    archive.file("/etc/xen/xl.conf", "")
 
 
 def add_program(archive, source, path=None):

@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance import contents
+from appliance import contents, xen
 from appliance.archive import Archive
 from appliance.kernels import guest_package, kernel
 from appliance.settings import (BOOT_MANIFEST, BUILDER_SETTINGS, EMULATED, MANAGER_MANIFEST, SERVICE_KERNEL,
@@ -85,7 +85,7 @@ def write_appliance(target, recipe):
     archive = contents.skeleton()
     contents.add_program(archive, program_of(recipe.build, "builder/init/ashlar-init", recipe.preload), "/init")
     for name in ("oxenstored", "xenconsoled"):
-        contents.add_program(archive, contents.XEN_PROGRAMS / name)
+        contents.add_program(archive, xen.PROGRAMS / name)
     archive.file("/etc/xen/oxenstored.conf", XENSTORED_SETTINGS)
     # glibc's pthread_exit and pthread_cancel open it at run time: ldd does not list it.
     contents.add_library(archive, contents.UNWINDER)
@@ -146,11 +146,9 @@ def _boot_domain(recipe, name, kernel_path, first):
 
 
 def _add_debug(archive, recipe):
-    contents.add_program(archive, contents.XEN_PROGRAMS / "xl")
-    archive.link("/usr/sbin/xl", "../lib/xen-4.17/bin/xl")
-    archive.file("/etc/xen/xl.conf", "")
+    contents.add_xl(archive)
     archive.directory("/var/lib/xen")
-    contents.add_program(archive, contents.XEN_PROGRAMS / "xenconsole")
+    contents.add_program(archive, xen.PROGRAMS / "xenconsole")
     for name in DEBUG_PROGRAMS:
         contents.add_program(archive, f"/usr/bin/{name}")
     for program in (program_of(recipe.build, "cli/ashlar"), recipe.build / "test/system/client/ashlar-rogue",
@@ -312,9 +310,7 @@ def write_driver_domain(target):
     """Writes an archive that makes a toolstack domain a driver domain, once it is unpacked over its root:
     Xen's own `xl devd` and hotplug scripts, and the backends' modules, in the order of /etc/backends."""
     archive = contents.skeleton()
-    contents.add_program(archive, contents.XEN_PROGRAMS / "xl")
-    archive.link("/usr/sbin/xl", "../lib/xen-4.17/bin/xl")
-    archive.file("/etc/xen/xl.conf", "")
+    contents.add_xl(archive)
     for path in ("/var/lib/xen", "/var/log/xen", "/var/lock", "/etc/xen/scripts"):
         archive.directory(path)
     for script in sorted(Path("/etc/xen/scripts").iterdir()):

@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from appliance import host, images, qemu, trial
+from appliance import host, images, qemu, trial, xen
 from appliance.kernels import kernel
 from appliance.settings import PLAIN
 from appliance.started import check_domains
@@ -162,7 +162,7 @@ def main():
     check_domains(files, folder / "inside", options.build / "cli" / "ashlar")
     images.write_appliance(folder / "boot" / "initrd", recipe)
     shutil.copyfile(kernel("6.1").image, folder / "boot" / "vmlinuz")
-    shutil.copyfile(qemu.XEN, folder / "boot" / "xen.gz")
+    shutil.copyfile(xen.HYPERVISOR, folder / "boot" / "xen.gz")
     dom0 = (DOM0_ARGUMENTS, "" if options.without_tpm else qemu.WITHOUT_TPM_DRIVER, RELAY, SHELL if options.debug else "")
     (folder / "grub.cfg").write_text(GRUB_ENTRY.format(xen=XEN_ARGUMENTS.format(dom0_mib=DOM0_MEMORY_MIB),
                                                        dom0=" ".join(word for word in dom0 if word)))

@@ -9,10 +9,10 @@ import threading
 import time
 from pathlib import Path
 
+from appliance import xen
 from appliance.kernels import kernel
 from appliance.repack import plain_kernel
 
-XEN = Path("/boot/xen-4.17-amd64.gz")
 XEN_ARGUMENTS = ("console=com1 com1=115200,8n1 dom0_mem={dom0_mib}M,max:{dom0_mib}M dom0_max_vcpus=1 "
                  "bootscrub=0 spec-ctrl=no noreboot=1 loglvl=warning guest_loglvl=warning")
 DOM0_MEMORY_MIB = 1024
@@ -192,7 +192,7 @@ def keep_awake(process):
         pass  # it has ended
 
 
-def unpack_xen(directory, packed=XEN):
+def unpack_xen(directory, packed=xen.HYPERVISOR):
     """Unpacks the hypervisor: QEMU's multiboot loader takes the plain ELF."""
     target = Path(directory) / "xen"
     target.write_bytes(gzip.decompress(packed.read_bytes()))
@@ -201,8 +201,8 @@ def unpack_xen(directory, packed=XEN):
 
 def available():
     """Why no machine can be booted here, or nothing."""
-    if not XEN.exists():
-        return f"{XEN} is not installed (package xen-hypervisor-4.17-amd64)"
+    if not xen.HYPERVISOR.exists():
+        return f"{xen.HYPERVISOR} is not installed (package {xen.PACKAGE})"
     if not any(os.access(Path(d) / "qemu-system-x86_64", os.X_OK)
                for d in os.environ.get("PATH", "").split(":")):
         return "qemu-system-x86_64 is not installed (package qemu-system-x86)"

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import steps
+from appliance import xen
 
 HERE = Path(__file__).resolve().parent
 SERVICE = HERE.parent.parent / "examples" / "systemd" / "ashlar-builder.service.in"
@@ -17,14 +18,14 @@ def units():
     files = {"/etc/machine-id": "0123456789abcdef0123456789abcdef\n"}
     files["/etc/systemd/system/ashlar-builder.service"] = SERVICE.read_text().replace("@sbindir@", "/usr/sbin")
     for file in sorted((HERE / "systemd").iterdir()):
-        files[f"/etc/systemd/system/{file.name}"] = file.read_text()
+        files[f"/etc/systemd/system/{file.name}"] = file.read_text().replace("@xen_programs@", str(xen.PROGRAMS))
     for name in TARGETS:
         files[f"/usr/lib/systemd/system/{name}.target"] = SYSTEMD.parent / "system" / f"{name}.target"
     return files
 
 
 # The other xenstored than the appliance's: an ordinary domain 0 may have either. As on Debian, its daemons are one unit, xen.service.
-XENSTORED = "/usr/lib/xen-4.17/bin/xenstored"
+XENSTORED = str(xen.PROGRAMS / "xenstored")
 BOOT = {"kernels": ("pv",), "files": units(), "programs": (SYSTEMD, "/bin/systemctl", XENSTORED),
         "dom0_arguments": f"rdinit={SYSTEMD} systemd.unit=ashlar.target systemd.show_status=false"}
 
