@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <cstdint>
 #include <string_view>
 
 #include "ashlar/base/bytes.hpp"
