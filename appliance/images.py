@@ -84,6 +84,8 @@ def write_appliance(target, recipe):
     """Writes the initramfs of domain 0."""
     archive = contents.skeleton()
     contents.add_program(archive, program_of(recipe.build, "builder/init/ashlar-init", recipe.preload), "/init")
+    # ashlar-init knows no version.
+    archive.link("/usr/lib/xen", xen.PROGRAMS.parent.name)
     for name in ("oxenstored", "xenconsoled"):
         contents.add_program(archive, xen.PROGRAMS / name)
     archive.file("/etc/xen/oxenstored.conf", XENSTORED_SETTINGS)

@@ -44,16 +44,16 @@ std::int64_t monotonic_ms() {
 /// The one that the image holds; of both, the one whose work for a message does not grow with the
 /// number of domains (docs/decisions/0015-oxenstored.md). Debian prefers it, too.
 Program xenstored_program() {
-  constexpr const char* preferred = "/usr/lib/xen-4.17/bin/oxenstored";
+  constexpr const char* preferred = "/usr/lib/xen/bin/oxenstored";
   const bool there = ::access(preferred, X_OK) == 0;
-  return {{there ? preferred : "/usr/lib/xen-4.17/bin/xenstored", "--no-fork"},
+  return {{there ? preferred : "/usr/lib/xen/bin/xenstored", "--no-fork"},
           {path_variable},
           {},
           {}};
 }
 
 Program xenconsoled_program() {
-  return {{"/usr/lib/xen-4.17/bin/xenconsoled", "-i", "--log=guest",
+  return {{"/usr/lib/xen/bin/xenconsoled", "-i", "--log=guest",
            fmt::format("--log-dir={}", console_log_directory)},
           {path_variable},
           {},
