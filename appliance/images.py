@@ -88,6 +88,8 @@ def write_appliance(target, recipe):
     archive.link("/usr/lib/xen", xen.PROGRAMS.parent.name)
     for name in ("oxenstored", "xenconsoled"):
         contents.add_program(archive, xen.PROGRAMS / name)
+    for plugin in xen.STORE_PLUGINS:
+        contents.add_program(archive, plugin)
     archive.file("/etc/xen/oxenstored.conf", XENSTORED_SETTINGS)
     # glibc's pthread_exit and pthread_cancel open it at run time: ldd does not list it.
     contents.add_library(archive, contents.UNWINDER)

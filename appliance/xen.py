@@ -19,3 +19,5 @@ def _newest():
 VERSION = _newest()
 HYPERVISOR = Path(f"/boot/xen-{VERSION}-amd64.gz")
 PROGRAMS = Path(f"/usr/lib/xen-{VERSION}/bin")
+# What oxenstored loads when it starts: since Xen 4.20 its view of Xen's unstable calls is a file of its own.
+STORE_PLUGINS = sorted(PROGRAMS.parent.glob("ocaml/xsd_glue/*/*.cmxs"))

@@ -10,6 +10,7 @@
 
 extern "C" {
 #include <xenstore.h>
+#include <xenstore_lib.h>
 }
 
 namespace ashlar::init {
@@ -31,10 +32,14 @@ Status write_node(xs_handle& store, const char* path, std::string_view value) {
 
 Status prepare_xenstore(int timeout_ms) {
   constexpr int step_ms = 20;
-  StoreHandle store(xs_open(0));
+  // Without xenstored's socket xs_open() takes the kernel's device, which waits for ever.
+  const auto connect = [] {
+    return StoreHandle(::access(xs_daemon_socket(), F_OK) == 0 ? xs_open(0) : nullptr);
+  };
+  StoreHandle store = connect();
   for (int waited = 0; !store && waited < timeout_ms; waited += step_ms) {
     ::usleep(step_ms * 1000);
-    store.reset(xs_open(0));
+    store = connect();
   }
   if (!store)
     return failure(ErrorCode::timeout, "connecting to xenstored",
