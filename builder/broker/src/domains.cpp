@@ -104,21 +104,31 @@ Status Domains::admit(std::uint32_t domid) {
   return {};
 }
 
-Status Domains::unpause(std::uint32_t domid) {
+Result<bool> Domains::paused(std::uint32_t domid, const std::string& doing) {
   const Domain* domain = find(domid);
-  if (!domain)
-    return failure(ErrorCode::not_found, fmt::format("unpausing domain {}", domid), "it is gone");
-  if (!domain->admitted)
-    return failure(ErrorCode::denied, fmt::format("unpausing domain {}", domid),
+  const auto status = TRY(hypervisor_.domain(domid));
+  if (!domain || !status || status->uuid != domain->uuid())
+    return failure(ErrorCode::not_found, doing, "it is gone");
+  return status->paused;
+}
+
+Status Domains::unpause(std::uint32_t domid) {
+  const std::string doing = fmt::format("unpausing domain {}", domid);
+  if (const Domain* domain = find(domid); domain && !domain->admitted)
+    return failure(ErrorCode::denied, doing,
                    "its measurement is not where it belongs yet: wait until it is built");
-  const std::uint64_t serial = domain->record.serial;
-  TRY(hypervisor_.unpause(domid));
-  // After the call: a crash in between lets recovery unpause once more, which changes nothing. The
-  // other way round it would leave the guest paused for ever.
-  return journal_.started(serial);
+  // Xen counts, and gives an error where there is nothing to take back.
+  if (TRY(paused(domid, doing)))
+    TRY(hypervisor_.unpause(domid));
+  // After the call: a crash in between lets recovery come here once more, which changes nothing.
+  // The other way round it would leave the guest paused for ever.
+  return journal_.started(find(domid)->record.serial);
 }
 
 Status Domains::pause(std::uint32_t domid) {
+  // Of a domain that is being built, too: paused twice it would stay so when it is ready.
+  if (TRY(paused(domid, fmt::format("pausing domain {}", domid))))
+    return {};
   return hypervisor_.pause(domid);
 }
 

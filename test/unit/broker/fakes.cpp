@@ -68,7 +68,16 @@ private:
     const auto found = world_.domains.find(domid);
     if (world_.fails(call) || found == world_.domains.end())
       return fault(call);
-    found->second.paused = paused;
+    // Xen counts, and has nothing to take back of a domain that runs.
+    int& more = world_.more_pauses[domid];
+    if (paused && found->second.paused)
+      ++more;
+    else if (!paused && !found->second.paused)
+      return fault(call);
+    else if (!paused && more > 0)
+      --more;
+    else
+      found->second.paused = paused;
     return {};
   }
   World& world_;

@@ -26,6 +26,7 @@ namespace ashlar::broker::test {
 struct World {
   std::vector<std::string> calls; // "construct web", "unpause 1", "destroy 1", …
   std::map<std::uint32_t, xen::DomainStatus> domains;
+  std::map<std::uint32_t, int> more_pauses; // of a paused domain, beyond the first
   std::uint32_t next_domid = 1;
   std::uint64_t free_memory_kib = 64ull << 20;
 

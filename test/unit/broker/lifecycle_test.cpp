@@ -176,6 +176,32 @@ TEST_CASE("lifecycle: pause, unpause and shutdown reach the domain they name") {
   CHECK(scene.world.nodes["/local/domain/1/control/shutdown"] == "reboot");
 }
 
+TEST_CASE("lifecycle: who pauses a domain twice unpauses it once, and twice does no harm") {
+  Scene scene;
+  Client client(scene);
+  client.hello();
+  client.build("web", "kernel");
+  for (int i = 0; i < 2; ++i)
+    CHECK(done(client.call(by_domid(ashlar_v1_Request_pause_tag, 1))));
+  CHECK(scene.world.domains.at(1).paused);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(done(client.call(by_domid(ashlar_v1_Request_unpause_tag, 1))));
+    CHECK_FALSE(scene.world.domains.at(1).paused);
+  }
+}
+
+TEST_CASE("lifecycle: a domid that is another domain's now is neither paused nor unpaused") {
+  Scene scene;
+  Client client(scene);
+  client.hello();
+  client.build("web", "kernel");
+  scene.world.domains.at(1).uuid = {std::byte{0xaa}};
+  CHECK(outcome(client.call(by_domid(ashlar_v1_Request_pause_tag, 1))) == "not_found");
+  scene.world.domains.at(1).paused = true;
+  CHECK(outcome(client.call(by_domid(ashlar_v1_Request_unpause_tag, 1))) == "not_found");
+  CHECK(scene.world.domains.at(1).paused);
+}
+
 TEST_CASE("lifecycle: the boot manifest's domains are measured, approved and built") {
   Scene scene;
   scene.broker->boot({boot_domain(scene)});

@@ -76,6 +76,25 @@ TEST_CASE("recovery: a domain that was recorded but not started is started once"
   CHECK(scene.world.count("unpause") == 1);
 }
 
+TEST_CASE("recovery: a domain that runs although no start of it was noted is taken over") {
+  Scene scene;
+  Client client(scene);
+  client.hello();
+  client.build("web", "kernel");
+  const Domain domain = scene.journal().domains.at(1);
+  REQUIRE_FALSE(scene.world.domains.at(1).paused);
+  {
+    std::filesystem::remove(scene.journal_path());
+    auto opened = Journal::open(scene.journal_path());
+    REQUIRE(opened);
+    REQUIRE(opened->journal.built(domain));
+    REQUIRE(opened->journal.admitted(1));
+  }
+  scene.restart();
+  CHECK_FALSE(scene.world.domains.at(1).paused);
+  CHECK(scene.journal().started == std::set<std::uint64_t>{1});
+}
+
 TEST_CASE("recovery: a recorded domain whose domid is another's now is not unpaused but revoked") {
   Scene scene;
   Client client(scene);

@@ -53,8 +53,10 @@ public:
   /// Its record is where it belongs: from now on it may be unpaused.
   [[nodiscard]] Status admit(std::uint32_t domid);
 
-  /// Lets it run; the first time is noted in the journal. Errors: denied (not admitted yet).
+  /// Lets it run; the first time is noted in the journal. Errors: denied (not admitted yet),
+  /// not_found.
   [[nodiscard]] Status unpause(std::uint32_t domid);
+  /// One that is paused already stays so, and unpause() lets it run all the same.
   [[nodiscard]] Status pause(std::uint32_t domid);
 
   /// Ends an incarnation, and its vTPM's: revokes its record first, so that no later owner of the
@@ -81,6 +83,8 @@ public:
 private:
   template <typename Predicate>
   [[nodiscard]] const Domain* find_if(Predicate predicate) const;
+  /// Is it, as Xen says? Errors: not_found, also where its number is another domain's now.
+  [[nodiscard]] Result<bool> paused(std::uint32_t domid, const std::string& doing);
   [[nodiscard]] Status remove_vtpm_devices(const Domain& domain);
   [[nodiscard]] Result<std::uint32_t> find_backend(const std::string& name,
                                                    const std::string& device) const;
