@@ -239,6 +239,7 @@ Status Builds::record(Id id, Build& build) {
     ingredients.initrds.push_back(measured_image(initrd));
   domain.record.events = TRY(measure::make_events(ingredients));
   domain.started_unix = static_cast<std::uint64_t>(std::time(nullptr));
+  domain.started = EventLoop::Clock::now();
   const measure::Record record = domain.record;
   // From here on the domain has a record; without one it is never unpaused.
   TRY(domains_.add(std::move(domain)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "ashlar/broker/lifecycle.hpp"
 
-#include <ctime>
+#include <chrono>
 #include <vector>
 
 #include <fmt/format.h>
@@ -124,10 +124,9 @@ void Lifecycle::restart(const Domain& old) {
   if (old.tpm_manager)
     return end(old, "may not be restarted: its log would begin anew and the hardware PCR would "
                     "not; restart the machine");
-  const std::chrono::seconds uptime(static_cast<std::int64_t>(std::time(nullptr)) -
-                                    static_cast<std::int64_t>(old.started_unix));
-  if (const std::string why = limit_.refuse(old.uuid(), uptime, EventLoop::Clock::now());
-      !why.empty())
+  const auto now = EventLoop::Clock::now();
+  const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(now - old.started);
+  if (const std::string why = limit_.refuse(old.uuid(), uptime, now); !why.empty())
     return end(old, why);
   if (!all_images_held(old))
     return end(old,

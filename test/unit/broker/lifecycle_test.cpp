@@ -4,6 +4,7 @@
 
 #include "ashlar/broker/settings.hpp"
 #include "scene.hpp"
+#include "supervisor.hpp"
 
 using namespace ashlar;
 using namespace ashlar::broker;
@@ -147,6 +148,27 @@ TEST_CASE("lifecycle: a guest that asks for a restart at once is destroyed: it w
   CHECK(scene.world.domains.empty());
   CHECK(scene.world.count("construct") == 1);
   CHECK(scene.journal().domains.empty());
+}
+
+TEST_CASE("lifecycle: a guest may reboot although the machine's clock was set back meanwhile") {
+  const Supervisor supervisor;
+  Scene scene;
+  Client client(scene);
+  client.hello();
+  client.build("web", "kernel");
+  {
+    Domain domain = scene.journal().domains.at(1);
+    domain.started_unix += 3600; // what the clock said then
+    auto opened = Journal::open(scene.journal_path());
+    REQUIRE(opened);
+    REQUIRE(opened->journal.built(domain));
+  }
+  supervisor.give_back(supervisor.stored());
+  scene.restart();
+  scene.world.shut_down(1, xen::ShutdownReason::reboot);
+  scene.settle();
+  CHECK(scene.world.domains.contains(2));
+  CHECK(scene.world.count("construct") == 2);
 }
 
 TEST_CASE("lifecycle: a hypervisor that cannot be asked ends no domain") {

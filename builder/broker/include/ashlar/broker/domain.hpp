@@ -43,10 +43,13 @@ struct Domain {
   std::string command_line;
   UsedImage kernel;
   std::vector<UsedImage> initrds;
-  policy::Peer peer;         // who asked: a restart of the guest is decided for the same peer
-  std::string rule;          // of the policy, that allowed it
-  std::string policy_digest; // 64 hexadecimal digits
-  std::uint64_t started_unix = 0;
+  policy::Peer peer;              // who asked: a restart of the guest is decided for the same peer
+  std::string rule;               // of the policy, that allowed it
+  std::string policy_digest;      // 64 hexadecimal digits
+  std::uint64_t started_unix = 0; // for people: the clock behind it may be set
+  /// Likewise, by a clock that never goes back. Long ago for one that was taken over after a
+  /// restart of the builder; not kept in the journal.
+  std::chrono::steady_clock::time_point started = {};
   bool leave_paused = false;     // the requester asked for it
   bool requester = false;        // boot manifest: may connect by vchan
   bool essential = false;        // boot manifest: the machine is done when this ends
