@@ -98,9 +98,14 @@ Status Journal::rewrite() {
   if (!file)
     return errno_failure("writing the journal " + fresh);
   const std::vector<std::byte> entries = TRY(summary(state_));
-  TRY(write_all(file.value(), entries, fresh));
-  if (std::rename(fresh.c_str(), path_.c_str()) != 0)
-    return errno_failure("putting the journal in place at " + path_);
+  Status written = write_all(file.value(), entries, fresh);
+  if (written && std::rename(fresh.c_str(), path_.c_str()) != 0)
+    written = errno_failure("putting the journal in place at " + path_);
+  if (!written) {
+    // It has what was left of the tmpfs' room, which the next entries need.
+    unlink(fresh.c_str());
+    return written;
+  }
   file_ = std::move(file);
   grown_ = 0;
   return {};

@@ -2,6 +2,7 @@
 #include "ashlar/broker/release_memory.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <cstdio>
@@ -92,10 +93,12 @@ Status ReleaseMemory::write(const std::map<std::string, std::uint64_t>& seen) co
   const UniqueFd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!file)
     return errno_failure("writing " + fresh);
-  TRY(write_all(file.value(), as_bytes(text), fresh));
-  if (std::rename(fresh.c_str(), path_.c_str()) != 0)
-    return errno_failure("putting " + path_ + " in place");
-  return {};
+  Status written = write_all(file.value(), as_bytes(text), fresh);
+  if (written && std::rename(fresh.c_str(), path_.c_str()) != 0)
+    written = errno_failure("putting " + path_ + " in place");
+  if (!written)
+    ::unlink(fresh.c_str()); // it takes room, which lacks most likely
+  return written;
 }
 
 } // namespace ashlar::broker

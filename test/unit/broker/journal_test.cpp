@@ -224,6 +224,21 @@ TEST_CASE("journal: an entry that did not fit leaves nothing, and later ones are
   CHECK_FALSE(again.state.intents.contains(2));
 }
 
+TEST_CASE("journal: a new file that did not fit is removed: it would take the old one's room") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/journal";
+  REQUIRE(opened(path).journal.intent(1, measure::Uuid{std::byte{1}}));
+  const std::string before = file_text(path);
+  const std::string small = directory.path() + "/small";
+  write_file(small, "0123456789");
+  {
+    const WriteLimit full(small, 0);
+    CHECK_FALSE(Journal::open(path));
+  }
+  CHECK_FALSE(std::filesystem::exists(path + ".new"));
+  CHECK(file_text(path) == before);
+}
+
 TEST_CASE("journal: only its owner may read it") {
   const TemporaryDirectory directory;
   const std::string path = directory.path() + "/journal";

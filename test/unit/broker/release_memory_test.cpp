@@ -10,6 +10,7 @@
 
 #include "../vendor_certificate.hpp"
 #include "ashlar/broker/policy_holder.hpp"
+#include "scene.hpp"
 
 using namespace ashlar;
 using namespace ashlar::broker;
@@ -73,6 +74,19 @@ TEST_CASE(
   place.set(vendor_manifest_7);
   CHECK(place.start());
   CHECK(place.text() == "acme 7\n");
+}
+
+TEST_CASE("releases: a memory that could not be written leaves nothing") {
+  const Place place;
+  place.set(vendor_manifest_7);
+  const std::string small = (place.path / "small").string();
+  test::write_file(small, "1234");
+  {
+    const test::WriteLimit full(small, 0);
+    CHECK_FALSE(place.start());
+  }
+  CHECK_FALSE(fs::exists(place.memory()));
+  CHECK_FALSE(fs::exists(place.memory() + ".new"));
 }
 
 TEST_CASE("releases: a memory that the builder did not write loads no policy") {
