@@ -13,8 +13,9 @@
 
 namespace ashlar::inspector {
 
-/// Checks that every section with contents (not SHT_NULL, not SHT_NOBITS) lies within the file, and
-/// returns the contents of the SHT_NOTE sections, in order. Errors: invalid.
+/// Checks that section 0 is empty, that every section with contents (not SHT_NULL, not SHT_NOBITS)
+/// lies within the file, and returns the contents of the SHT_NOTE sections, in order. Errors:
+/// invalid.
 [[nodiscard]] Result<std::vector<FileRange>> read_note_sections(std::span<const std::byte> file,
                                                                 const ElfHeader& header);
 

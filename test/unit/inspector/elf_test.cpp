@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -84,6 +85,13 @@ TEST_CASE("elf: finds the notes in a section when no segment has any") {
   const auto result = inspect_it(kernel_with(note_header, PT_NULL, 4));
   REQUIRE(result);
   CHECK(result->pv);
+}
+
+TEST_CASE("elf: rejects notes in section 0, which libxenguest does not look at") {
+  Bytes image = kernel_with(note_header, PT_NULL, 4);
+  const auto first = image.begin() + section_headers_at;
+  std::swap_ranges(first, first + section_header_size, first + section_header_size);
+  check_refused(image, ErrorCode::invalid, "section 0 has type 7");
 }
 
 TEST_CASE("elf: control characters in GUEST_OS are escaped and the text is cut") {
