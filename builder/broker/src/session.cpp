@@ -26,10 +26,11 @@ std::string describe(const ipc::TransportPeer& peer) {
 } // namespace
 
 Session::Session(Services& services, std::unique_ptr<ipc::Transport> transport, policy::Peer peer,
-                 Closed closed)
+                 std::shared_ptr<PeerLog> peer_log, Closed closed)
     : services_(services), transport_(std::move(transport)), transport_peer_(transport_->peer()),
-      peer_(std::move(peer)), frames_(*transport_), closed_(std::move(closed)),
-      name_(describe(transport_peer_)), opened_(EventLoop::Clock::now()), last_room_(opened_) {
+      peer_(std::move(peer)), frames_(*transport_), log_(std::move(peer_log)),
+      closed_(std::move(closed)), name_(describe(transport_peer_)),
+      opened_(EventLoop::Clock::now()), last_room_(opened_) {
   watch_ = services_.loop.watch(transport_->descriptor(), POLLIN, [this](short) { ready(); });
   // A first look without an event: the peer may have sent before the watch was there.
   again_ = services_.loop.after(std::chrono::milliseconds(0), [this] { handle_frames(); });
@@ -117,7 +118,7 @@ void Session::close(const std::string& why) {
     return;
   closing_ = true;
   if (!why.empty())
-    log::info("connection of {} ends: {}", name_, why);
+    note("the connection ends: {}", why);
   services_.loop.forget(watch_);
   services_.loop.forget(again_);
   services_.loop.forget(timer_);
@@ -126,6 +127,10 @@ void Session::close(const std::string& why) {
     const Closed closed = closed_;
     closed();
   });
+}
+
+void Session::note_text(const std::string& text) {
+  log_->write(log::Level::notice, fmt::format("{}: {}", name_, text), EventLoop::Clock::now());
 }
 
 void Session::check_time() {

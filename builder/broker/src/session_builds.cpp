@@ -87,7 +87,7 @@ void Session::ask_for(std::uint32_t id, const std::vector<std::uint32_t>& missin
 }
 
 void Session::refuse(std::uint32_t id, const std::string& guest, const policy::Decision& decision) {
-  log::notice("{}: create of \"{}\" refused: {}", name_, printable(guest), decision.reason);
+  note("create of \"{}\" refused: {}", printable(guest), decision.reason);
   send(refusal_reply(id, decision));
 }
 
@@ -117,19 +117,18 @@ Status Session::submit(std::uint32_t id, const GuestRequest& request,
       [this, id, name](const Result<const Domain*>& built) {
         builds_.erase(id);
         if (!built) {
-          log::notice("{}: building \"{}\" failed: {}", name_, printable(name),
-                      built.error().message());
+          note("building \"{}\" failed: {}", printable(name), built.error().message());
           return send(failure_reply(id, built.error()));
         }
-        log::notice("{}: domain {} ({}) is built and recorded: record {}, rule \"{}\"", name_,
-                    (*built)->domid(), (*built)->name(), (*built)->record.serial, (*built)->rule);
+        note("domain {} ({}) is built and recorded: record {}, rule \"{}\"", (*built)->domid(),
+             (*built)->name(), (*built)->record.serial, (*built)->rule);
         const auto status = services_.hypervisor.domain((*built)->domid());
         send(domain_reply(id, **built, status ? *status : std::nullopt,
                           services_.domains.find_vtpm_of((*built)->record.serial), true));
         send(done_reply(id));
       },
       std::move(open));
-  log::notice("{}: build of \"{}\" begins (rule \"{}\")", name_, name, decision.rule);
+  note("build of \"{}\" begins (rule \"{}\")", name, decision.rule);
   send(progress_reply(id, "queue"));
   services_.builds.advance();
   return {};
@@ -185,7 +184,7 @@ void Session::upload_begin(std::uint32_t id, const ashlar_v1_UploadBegin& begin)
   const auto policy = services_.policy.current();
   const policy::Decision decision = policy->decide(question);
   if (!decision.allowed) {
-    log::notice("{}: upload of {} refused: {}", name_, title(*image), decision.reason);
+    note("upload of {} refused: {}", title(*image), decision.reason);
     return send(refusal_reply(id, decision));
   }
   if (image->size == 0 || image->size > max_initrd_bytes)
@@ -246,7 +245,7 @@ void Session::upload_end(std::uint32_t id) {
                                                received->size, std::move(received->file));
   if (!image)
     return finish(id, std::unexpected(image.error()));
-  log::info("{}: {} received, {} bytes", name_, title(upload.announced), received->size);
+  note("{} received, {} bytes", title(upload.announced), received->size);
   if (services_.settings.inspect_ahead && services_.builds.idle() &&
       services_.policy.current()->approves_kernel(peer_, received->digests.sha256))
     services_.inspections.prepare(*image);

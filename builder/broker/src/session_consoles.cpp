@@ -54,7 +54,7 @@ void Session::follow(std::uint32_t id, const Domain& domain) {
       });
   if (!console)
     return finish(id, std::unexpected(console.error()));
-  log::notice("{}: console of domain {} ({}) opened", name_, domain.domid(), domain.name());
+  note("console of domain {} ({}) opened", domain.domid(), domain.name());
   consoles_[id] = std::move(*console);
 }
 

@@ -175,7 +175,7 @@ void Session::hello(std::uint32_t id, const ashlar_v1_Hello& hello) {
 
 void Session::finish(std::uint32_t id, const Status& outcome) {
   if (!outcome)
-    log::notice("{}: {}", name_, outcome.error().message());
+    note("{}", outcome.error().message());
   send(outcome ? done_reply(id) : failure_reply(id, outcome.error()));
 }
 
@@ -188,7 +188,7 @@ std::optional<policy::Decision> Session::allowed(std::uint32_t id, policy::Verb 
     return decision;
   if (decision.reason.empty())
     decision.reason = no_rule_for(verb);
-  log::notice("{}: {} refused: {}", name_, policy::to_string(verb), decision.reason);
+  note("{} refused: {}", policy::to_string(verb), decision.reason);
   send(refusal_reply(id, decision));
   return std::nullopt;
 }
@@ -259,7 +259,7 @@ void Session::act(std::uint32_t id, policy::Verb verb, const ashlar_v1_DomainRef
   if (!domain)
     return;
   const std::uint32_t domid = domain->domid();
-  log::notice("{}: {} of domain {} ({})", name_, policy::to_string(verb), domid, domain->name());
+  note("{} of domain {} ({})", policy::to_string(verb), domid, domain->name());
   switch (verb) {
   case policy::Verb::destroy:
     return finish(id, services_.domains.destroy(domid));

@@ -93,7 +93,9 @@ void Sessions::accept() {
     return;
   const auto peer = std::get<ipc::UnixPeer>((*transport)->peer());
   if (const std::string reason = no_room(peer); !reason.empty())
-    return log::warning("a connection of uid {} is closed: {}", peer.uid, reason);
+    return log_of(peer)->write(
+        log::Level::warning, fmt::format("a connection of uid {} is closed: {}", peer.uid, reason),
+        EventLoop::Clock::now());
   add(std::move(*transport), policy::ProcessPeer{peer.uid, peer.gid});
 }
 
@@ -111,8 +113,23 @@ std::string Sessions::no_room(const ipc::TransportPeer& peer) const {
 
 void Sessions::add(std::unique_ptr<ipc::Transport> transport, policy::Peer peer) {
   const Id id = next_id_++;
+  std::shared_ptr<PeerLog> log = log_of(transport->peer());
   sessions_[id] = std::make_unique<Session>(services_, std::move(transport), std::move(peer),
-                                            [this, id] { sessions_.erase(id); });
+                                            std::move(log), [this, id] { sessions_.erase(id); });
+}
+
+std::shared_ptr<PeerLog> Sessions::log_of(const ipc::TransportPeer& peer) {
+  const auto now = EventLoop::Clock::now();
+  std::erase_if(logs_, [now](const auto& entry) {
+    return entry.second.use_count() == 1 && entry.second->idle(now);
+  });
+  const auto* domain = std::get_if<ipc::VchanPeer>(&peer);
+  const std::string name = domain ? fmt::format("domain {}", domain->domid)
+                                  : fmt::format("uid {}", std::get<ipc::UnixPeer>(peer).uid);
+  std::shared_ptr<PeerLog>& log = logs_[name];
+  if (!log)
+    log = std::make_shared<PeerLog>(name, now);
+  return log;
 }
 
 void Sessions::domains_changed() {
@@ -185,7 +202,10 @@ void Sessions::open_vchan(std::uint32_t domid, const std::string& token, ipc::Ri
       reason = transport.error().message();
   }
   if (!reason.empty())
-    log::warning("a vchan for domain {} is refused: {}", domid, reason);
+    log_of(ipc::VchanPeer{domid})
+        ->write(log::Level::warning,
+                fmt::format("a vchan for domain {} is refused: {}", domid, reason),
+                EventLoop::Clock::now());
   const std::string answer = reason.empty() ? "ready" : "refused: " + reason;
   if (const Status told = services_.store.write(requests_path(domid) + "/" + token, answer); !told)
     log::warning("answering domain {}: {}", domid, told.error().message());

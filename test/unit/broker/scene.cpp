@@ -9,11 +9,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include "ashlar/base/bytes.hpp"
+#include "ashlar/base/memory_file.hpp"
 #include "ashlar/ipc/unix_socket.hpp"
 
 namespace ashlar::broker::test {
@@ -54,6 +56,23 @@ WriteLimit::WriteLimit(const std::string& path, std::uint64_t more) {
 WriteLimit::~WriteLimit() {
   const rlimit limit{RLIM_INFINITY, RLIM_INFINITY};
   setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+CapturedLog::CapturedLog() : before_(dup(STDERR_FILENO)) {
+  Result<UniqueFd> file = create_memory_file("log");
+  REQUIRE(file);
+  file_ = std::move(*file);
+  REQUIRE(dup2(file_.value(), STDERR_FILENO) == STDERR_FILENO);
+}
+CapturedLog::~CapturedLog() {
+  dup2(before_.value(), STDERR_FILENO);
+}
+std::size_t CapturedLog::count(const std::string& part) const {
+  std::istringstream lines(content(file_.value()));
+  std::size_t found = 0;
+  for (std::string line; std::getline(lines, line);)
+    found += line.contains(part) ? 1 : 0;
+  return found;
 }
 
 std::string closed_policy() {

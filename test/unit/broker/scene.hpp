@@ -39,6 +39,21 @@ public:
   ~WriteLimit();
 };
 
+/// What is logged for as long as it lives.
+class CapturedLog {
+public:
+  CapturedLog();
+  CapturedLog(const CapturedLog&) = delete;
+  CapturedLog& operator=(const CapturedLog&) = delete;
+  ~CapturedLog();
+  /// Lines with this in them.
+  [[nodiscard]] std::size_t count(const std::string& part) const;
+
+private:
+  UniqueFd file_;
+  UniqueFd before_;
+};
+
 /// One requester ("tester": the uid of this process) who may do everything with any images.
 [[nodiscard]] std::string open_policy(const std::string& quotas = {});
 /// Nobody may do anything: the tester is known, and has no rule.

@@ -25,6 +25,11 @@ inline constexpr std::chrono::seconds stalled_upload_time{60};
 /// Frames handled from one connection before the next one gets its turn.
 inline constexpr std::size_t frames_per_turn = 8;
 
+/// Lines that one domain or uid may cause in the log: so many at once, and one more after each
+/// pause.
+inline constexpr std::uint32_t peer_log_burst = 500;
+inline constexpr std::chrono::milliseconds peer_log_pause{250};
+
 /// Changes in xenstore that are looked at before connections get their turn: backends and toolstack
 /// domains can cause as many as they like.
 inline constexpr std::size_t store_events_per_turn = 64;

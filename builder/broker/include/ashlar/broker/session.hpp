@@ -9,6 +9,7 @@
 
 #include "ashlar/broker/admission.hpp"
 #include "ashlar/broker/console.hpp"
+#include "ashlar/broker/peer_log.hpp"
 #include "ashlar/broker/replies.hpp"
 #include "ashlar/broker/services.hpp"
 #include "ashlar/broker/upload.hpp"
@@ -35,10 +36,10 @@ class Session {
 public:
   using Closed = std::function<void()>;
 
-  /// `peer` is who the transport vouches for. `closed` is called once, from the event loop, when
-  /// the session has ended; its owner then destroys it.
+  /// `peer` is who the transport vouches for, `peer_log` that of all of its sessions. `closed` is
+  /// called once, from the event loop, when the session has ended; its owner then destroys it.
   Session(Services& services, std::unique_ptr<ipc::Transport> transport, policy::Peer peer,
-          Closed closed);
+          std::shared_ptr<PeerLog> peer_log, Closed closed);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
@@ -58,6 +59,12 @@ private:
   void send(const ipc::Response& response);
   void poll_for_room();
   void check_time();
+  /// Logs what the peer did or asked for, behind its name.
+  template <typename... Parts>
+  void note(fmt::format_string<Parts...> format, Parts&&... parts) {
+    note_text(fmt::format(format, std::forward<Parts>(parts)...));
+  }
+  void note_text(const std::string& text);
 
   // Requests (session_requests.cpp).
   [[nodiscard]] Status dispatch(const ipc::Request& request);
@@ -111,6 +118,7 @@ private:
   ipc::TransportPeer transport_peer_;
   policy::Peer peer_;
   ipc::FrameStream frames_;
+  std::shared_ptr<PeerLog> log_;
   Closed closed_;
   std::string name_; // for the log: "domain 3" or "uid 0 (pid 7)"
   bool greeted_ = false;

@@ -42,6 +42,7 @@ public:
 
 private:
   using Id = std::uint64_t;
+  [[nodiscard]] std::shared_ptr<PeerLog> log_of(const ipc::TransportPeer& peer);
   void accept();
   void open_vchan(std::uint32_t domid, const std::string& token, ipc::RingBytes rings);
   void answer_request(std::uint32_t domid, const std::string& token);
@@ -53,8 +54,9 @@ private:
   EventLoop::Id listen_watch_ = 0;
   std::map<Id, std::unique_ptr<Session>> sessions_;
   Id next_id_ = 1;
-  std::set<std::uint32_t> watched_; // domids whose requests are watched
-  std::set<std::uint32_t> unread_;  // those of them whose requests were not read yet
+  std::map<std::string, std::shared_ptr<PeerLog>> logs_; // by domain or uid
+  std::set<std::uint32_t> watched_;                      // domids whose requests are watched
+  std::set<std::uint32_t> unread_; // those of them whose requests were not read yet
 };
 
 } // namespace ashlar::broker
