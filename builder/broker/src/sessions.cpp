@@ -76,6 +76,7 @@ void forget_requests(xen::Store& store, std::uint32_t domid) {
 
 Sessions::~Sessions() {
   services_.loop.forget(listen_watch_);
+  services_.loop.forget(accept_again_);
 }
 
 Status Sessions::listen(const std::string& path) {
@@ -87,8 +88,15 @@ Status Sessions::listen(const std::string& path) {
 
 void Sessions::accept() {
   Result<std::unique_ptr<ipc::Transport>> transport = listener_->accept();
-  if (!transport)
-    return log::warning("{}", transport.error().message());
+  if (!transport) {
+    log::warning("{}; the next attempt is in {} s", transport.error().message(),
+                 accept_pause.count());
+    // It still waits, and would have the event loop come here at once, without end.
+    services_.loop.change(listen_watch_, 0);
+    accept_again_ = services_.loop.after(accept_pause,
+                                         [this] { services_.loop.change(listen_watch_, POLLIN); });
+    return;
+  }
   if (!*transport)
     return;
   const auto peer = std::get<ipc::UnixPeer>((*transport)->peer());

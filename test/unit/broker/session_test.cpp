@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "ashlar/broker/limits.hpp"
 #include "ashlar/ipc/unix_socket.hpp"
@@ -34,6 +36,28 @@ TEST_CASE("session: hello tells the requester its name and the transport") {
   CHECK(std::string(welcome[0].part.welcome.requester) == "tester");
   CHECK(std::string(welcome[0].part.welcome.transport) == "unix");
   CHECK(welcome[0].part.welcome.version == 1);
+}
+
+TEST_CASE("session: without a free descriptor a connection waits, and the builder stays quiet") {
+  Scene scene;
+  const auto waiting = ipc::connect_unix(scene.settings.socket);
+  REQUIRE(waiting);
+  const CapturedLog captured;
+  {
+    rlimit before{};
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const int first_free = dup(STDERR_FILENO);
+    close(first_free);
+    const rlimit none{static_cast<rlim_t>(first_free), before.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    for (int i = 0; i < 50; ++i)
+      scene.turn();
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  }
+  CHECK(captured.count("accepting a connection") == 1);
+  Client client(scene);
+  client.hello();
+  CHECK(client.parts(1, ashlar_v1_Response_welcome_tag).size() == 1);
 }
 
 TEST_CASE("session: a first request that is not hello ends the connection") {

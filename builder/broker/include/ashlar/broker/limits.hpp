@@ -25,6 +25,8 @@ inline constexpr std::chrono::seconds stalled_upload_time{60};
 /// Frames handled from one connection before the next one gets its turn.
 inline constexpr std::size_t frames_per_turn = 8;
 
+/// When a connection could not be taken, for want of descriptors or memory, it waits so long.
+inline constexpr std::chrono::seconds accept_pause{1};
 /// Lines that one domain or uid may cause in the log: so many at once, and one more after each
 /// pause.
 inline constexpr std::uint32_t peer_log_burst = 500;

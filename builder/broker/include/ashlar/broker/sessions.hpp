@@ -52,6 +52,7 @@ private:
   Services& services_;
   std::optional<ipc::UnixListener> listener_;
   EventLoop::Id listen_watch_ = 0;
+  EventLoop::Id accept_again_ = 0; // after accept_pause
   std::map<Id, std::unique_ptr<Session>> sessions_;
   Id next_id_ = 1;
   std::map<std::string, std::shared_ptr<PeerLog>> logs_; // by domain or uid
