@@ -42,7 +42,7 @@ Session::~Session() {
     services_.loop.forget(id);
   // Nobody is left to be told how they end; what a client began, its end gives up.
   for (const auto& [id, build] : builds_)
-    services_.builds.cancel(build);
+    give_up(build, "its requester's connection has ended");
 }
 
 void Session::ready() {

@@ -98,6 +98,11 @@ Status Session::check_builds_under_way() const {
                  fmt::format("{} of your builds are under way on this connection", builds_.size()));
 }
 
+void Session::give_up(const BuildUnderWay& build, const char* why) {
+  note("build of \"{}\" is given up: {}", build.name, why);
+  services_.builds.cancel(build.build);
+}
+
 Status Session::submit(std::uint32_t id, const GuestRequest& request,
                        const std::shared_ptr<const policy::Policy>& policy,
                        const policy::Decision& decision) {
@@ -112,7 +117,7 @@ Status Session::submit(std::uint32_t id, const GuestRequest& request,
       builds_.erase(id);
       refuse(id, name, refusal);
     });
-  builds_[id] = services_.builds.submit(
+  const Builds::Id build = services_.builds.submit(
       std::move(draft), [this, id](const char* stage) { send(progress_reply(id, stage)); },
       [this, id, name](const Result<const Domain*>& built) {
         builds_.erase(id);
@@ -128,6 +133,7 @@ Status Session::submit(std::uint32_t id, const GuestRequest& request,
         send(done_reply(id));
       },
       std::move(open));
+  builds_[id] = {build, name};
   note("build of \"{}\" begins (rule \"{}\")", name, decision.rule);
   send(progress_reply(id, "queue"));
   services_.builds.advance();
@@ -153,13 +159,14 @@ Status Session::answer_only(std::uint32_t id, const GuestRequest& request,
     builds_.erase(id);
     send(done_reply(id));
   };
-  builds_[id] = services_.builds.submit(
+  const Builds::Id build = services_.builds.submit(
       std::move(draft), [this, id](const char* stage) { send(progress_reply(id, stage)); },
       [this, id](const Result<const Domain*>& built) {
         builds_.erase(id);
         finish(id, std::unexpected(built.error())); // it never gets to a domain
       },
       std::move(open));
+  builds_[id] = {build, name};
   services_.builds.advance();
   return {};
 }

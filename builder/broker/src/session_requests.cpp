@@ -368,14 +368,16 @@ void Session::host_keys(std::uint32_t id) {
 }
 
 void Session::reload_policy(std::uint32_t id) {
-  if (allowed(id, policy::Verb::policy_reload))
-    finish(id, services_.policy.reload());
+  if (!allowed(id, policy::Verb::policy_reload))
+    return;
+  note("policy-reload");
+  finish(id, services_.policy.reload());
 }
 
 void Session::cancel(std::uint32_t id, std::uint32_t target) {
   const Error cancelled{ErrorCode::cancelled, "carrying out the request", "it was cancelled", 0};
   if (const auto build = builds_.find(target); build != builds_.end()) {
-    services_.builds.cancel(build->second);
+    give_up(build->second, "its requester cancelled it");
     builds_.erase(build);
     send(failure_reply(target, cancelled));
   } else if (upload_ && upload_->id == target) {

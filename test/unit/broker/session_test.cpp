@@ -60,6 +60,29 @@ TEST_CASE("session: without a free descriptor a connection waits, and the builde
   CHECK(client.parts(1, ashlar_v1_Response_welcome_tag).size() == 1);
 }
 
+TEST_CASE("session: the log says of a build that is given up who did so") {
+  Scene scene;
+  Client client(scene);
+  client.hello();
+  REQUIRE(done(client.upload("kernel")));
+  scene.world.hold_construct = true;
+  const std::uint32_t id = client.send(create_request("web", "kernel"));
+  REQUIRE(scene.until([&] { return scene.world.held.size() == 1; }));
+  const CapturedLog captured;
+  SUBCASE("its requester") {
+    ipc::Request cancel = plain(ashlar_v1_Request_cancel_tag);
+    cancel.verb.cancel.id = id;
+    CHECK(done(client.call(cancel)));
+    CHECK(captured.count("build of \"web\" is given up: its requester cancelled it") == 1);
+  }
+  SUBCASE("its requester's process, by its end") {
+    client = Client(scene);
+    scene.settle();
+    CHECK(captured.count("build of \"web\" is given up: its requester's connection has ended") ==
+          1);
+  }
+}
+
 TEST_CASE("session: a first request that is not hello ends the connection") {
   Scene scene;
   Client client(scene);

@@ -52,6 +52,11 @@ public:
   void close(const std::string& why);
 
 private:
+  struct BuildUnderWay {
+    Builds::Id build = 0;
+    std::string name; // of the guest
+  };
+
   // Reading and writing (session.cpp).
   void ready();
   void handle_frames();
@@ -96,6 +101,8 @@ private:
                                    const std::shared_ptr<const policy::Policy>& policy,
                                    const policy::Decision& decision);
   [[nodiscard]] Status check_builds_under_way() const;
+  /// Cancels it, and logs why no guest comes of it.
+  void give_up(const BuildUnderWay& build, const char* why);
   /// Tells the client which images to upload before it asks again.
   void ask_for(std::uint32_t id, const std::vector<std::uint32_t>& missing);
   void refuse(std::uint32_t id, const std::string& guest, const policy::Decision& decision);
@@ -130,7 +137,7 @@ private:
   EventLoop::Clock::time_point last_room_; // when the peer last took something, or nothing waited
   std::size_t last_queued_ = 0;
   std::optional<SessionUpload> upload_;
-  std::map<std::uint32_t, Builds::Id> builds_;                 // by request id
+  std::map<std::uint32_t, BuildUnderWay> builds_;              // by request id
   std::map<std::uint32_t, std::unique_ptr<Console>> consoles_; // by request id
   bool host_asked_ = false;
   /// Answers of the TPM Manager may come when this is gone.
