@@ -77,6 +77,7 @@ Result<int> run(const Options& options) {
   TRY(leave_network());
   broker::FdStore fd_store = broker::FdStore::from_environment();
   const broker::Settings settings = TRY(broker::read_settings(options.config));
+  TRY(broker::check_places(settings));
   std::vector<broker::BootDomain> boot_domains;
   if (!settings.boot_manifest.empty())
     boot_domains = TRY(broker::read_boot_manifest(settings.boot_manifest));

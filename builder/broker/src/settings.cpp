@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -27,6 +29,15 @@ public:
 
   void text(std::string_view key, std::string& out) { value(key, out, "a string"); }
   void boolean(std::string_view key, bool& out) { value(key, out, "true or false"); }
+  /// An absolute path: another one would depend on where the builder was started.
+  void path(std::string_view key, std::string& out) {
+    if (value(key, out, "a string") && !absolute(out))
+      fail(key, "must be an absolute path");
+  }
+  void path_or_nothing(std::string_view key, std::string& out) {
+    if (value(key, out, "a string") && !out.empty() && !absolute(out))
+      fail(key, "must be an absolute path, or empty");
+  }
 
   template <typename Number>
   void number(std::string_view key, Number& out, std::int64_t low, std::int64_t high) {
@@ -37,6 +48,13 @@ public:
       fail(key, fmt::format("must be from {} to {}", low, high));
     else
       out = static_cast<Number>(number);
+  }
+  /// One without a default.
+  void number(std::string_view key, std::optional<std::uint64_t>& out, std::int64_t low,
+              std::int64_t high) {
+    if (table_.contains(key))
+      number(key, out.emplace(), low, high);
+    seen_.emplace_back(key);
   }
 
   template <typename Choice, std::size_t N>
@@ -52,7 +70,7 @@ public:
     fail(key, fmt::format("\"{}\" is none of the words that it may be", word));
   }
 
-  void texts(std::string_view key, std::vector<std::string>& out) {
+  void paths(std::string_view key, std::vector<std::string>& out) {
     seen_.emplace_back(key);
     const toml::node* node = table_.get(key);
     if (!node)
@@ -61,10 +79,12 @@ public:
     if (!array)
       return fail(key, "must be a list of strings");
     for (const toml::node& item : *array) {
-      if (const auto text = item.value<std::string>())
-        out.push_back(*text);
-      else
-        fail(key, "must be a list of strings");
+      const auto text = item.value_exact<std::string>();
+      if (!text)
+        return fail(key, "must be a list of strings");
+      if (!absolute(*text))
+        return fail(key, "must be absolute paths");
+      out.push_back(*text);
     }
   }
 
@@ -106,6 +126,10 @@ public:
   }
 
 private:
+  [[nodiscard]] static bool absolute(const std::string& path) {
+    return path.starts_with('/') && !path.contains('\0');
+  }
+
   template <typename T>
   bool value(std::string_view key, T& out, const char* wanted) {
     seen_.emplace_back(key);
@@ -180,8 +204,8 @@ Result<VtpmImages> read_vtpm_images(const toml::table& table, const std::string&
   TableReader reader(table, path);
   for (const char* key : {"kernel", "initrd"})
     reader.required(key);
-  reader.text("kernel", images.kernel);
-  reader.text("initrd", images.initrd);
+  reader.path("kernel", images.kernel);
+  reader.path("initrd", images.initrd);
   reader.text("command_line", images.command_line);
   reader.choice("type", images.type, guest_types);
   reader.number("memory_mib", memory_mib, min_memory_kib >> 10,
@@ -197,7 +221,7 @@ Result<BootDomain> read_boot_domain(const toml::table& table, const std::string&
                                            StopAction::preserve};
   BootDomain domain;
   std::uint64_t memory_mib = 0;
-  std::uint64_t max_memory_mib = 0;
+  std::optional<std::uint64_t> max_memory_mib;
   TableReader reader(table, path);
   for (const char* key : {"name", "kernel", "memory_mib"})
     reader.required(key);
@@ -210,8 +234,8 @@ Result<BootDomain> read_boot_domain(const toml::table& table, const std::string&
   reader.choice("on_poweroff", domain.configuration.on_poweroff, actions);
   reader.choice("on_reboot", domain.configuration.on_reboot, actions);
   reader.choice("on_crash", domain.configuration.on_crash, actions);
-  reader.text("kernel", domain.kernel);
-  reader.texts("initrds", domain.initrds);
+  reader.path("kernel", domain.kernel);
+  reader.paths("initrds", domain.initrds);
   reader.text("command_line", domain.command_line);
   reader.boolean("requester", domain.requester);
   reader.boolean("essential", domain.essential);
@@ -221,7 +245,7 @@ Result<BootDomain> read_boot_domain(const toml::table& table, const std::string&
   TRY(reader.end());
   domain.io_pages = TRY(read_io_pages(io_pages, path));
   domain.configuration.memory_kib = memory_mib << 10;
-  domain.configuration.max_memory_kib = std::max(memory_mib, max_memory_mib) << 10;
+  domain.configuration.max_memory_kib = max_memory_mib.value_or(memory_mib) << 10;
   if (Status valid = measure::validate(domain.configuration); !valid) {
     valid.error().doing = place(path, table) + ": " + valid.error().doing;
     return std::unexpected(std::move(valid).error());
@@ -242,12 +266,12 @@ Result<Settings> parse_settings(std::string_view text, const std::string& path) 
   std::uint64_t store_mib = default_store_bytes_in(physical_memory_bytes()) >> 20;
   auto device_seconds = static_cast<std::uint64_t>(settings.device_time.count());
   TableReader reader(table, path);
-  reader.text("policy_directory", settings.policy_directory);
-  reader.text("boot_manifest", settings.boot_manifest);
-  reader.text("run_directory", settings.run_directory);
-  reader.text("socket", settings.socket);
-  reader.text("console_log_directory", settings.console_log_directory);
-  reader.text("libexec_directory", settings.libexec_directory);
+  reader.path("policy_directory", settings.policy_directory);
+  reader.path_or_nothing("boot_manifest", settings.boot_manifest);
+  reader.path("run_directory", settings.run_directory);
+  reader.path_or_nothing("socket", settings.socket);
+  reader.path("console_log_directory", settings.console_log_directory);
+  reader.path("libexec_directory", settings.libexec_directory);
   reader.number("store_mib", store_mib, min_store_bytes >> 20, 1 << 20);
   reader.number("device_seconds", device_seconds, 1, 3600);
   reader.boolean("inspect_ahead", settings.inspect_ahead);
@@ -262,6 +286,23 @@ Result<Settings> parse_settings(std::string_view text, const std::string& path) 
 
 Result<Settings> read_settings(const std::string& path) {
   return parse_settings(TRY(read_file(path, max_settings_bytes)), path);
+}
+
+Status check_places(const Settings& settings) {
+  struct statfs info{};
+  const std::string run = "checking run_directory " + settings.run_directory;
+  if (statfs(settings.run_directory.c_str(), &info) != 0)
+    return errno_failure(run);
+  if (info.f_type != TMPFS_MAGIC && info.f_type != RAMFS_MAGIC)
+    return failure(ErrorCode::invalid, run,
+                   "it is on no tmpfs: what is kept there must be gone when the machine restarts, "
+                   "as the domains are");
+  for (const char* name : {"/ashlar-inspector", "/ashlar-verifier", "/ashlar-constructor"})
+    if (const std::string program = settings.libexec_directory + name;
+        access(program.c_str(), X_OK) != 0)
+      return errno_failure("looking for " + program,
+                           "is Ashlar installed there? libexec_directory says where");
+  return {};
 }
 
 Result<std::vector<BootDomain>> parse_boot_manifest(std::string_view text,

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <doctest/doctest.h>
 
+#include <filesystem>
+
+#include <fmt/format.h>
+
 #include "ashlar/broker/settings.hpp"
+#include "scene.hpp"
 
 using namespace ashlar;
 using namespace ashlar::broker;
+using namespace ashlar::broker::test;
 
 namespace {
 
@@ -66,6 +72,41 @@ TEST_CASE("settings: mistakes are named with file, line and column") {
   CHECK(settings_error("socket = \"unfinished").starts_with("builder.toml:1:"));
 }
 
+TEST_CASE("settings: a path is absolute, and no path at all is said where it may be") {
+  for (const char* key : {"policy_directory", "run_directory", "console_log_directory",
+                          "libexec_directory", "socket", "boot_manifest"})
+    for (const char* value : {"run", "./x", "x\\u0000"})
+      CHECK(settings_error(fmt::format("\n{} = \"{}\"", key, value))
+                .starts_with(fmt::format("builder.toml:2:{}: \"{}\" must be an absolute path",
+                                         std::string_view(key).size() + 4, key)));
+  for (const char* key :
+       {"policy_directory", "run_directory", "console_log_directory", "libexec_directory"})
+    CHECK(settings_error(fmt::format("{} = \"\"", key)).contains("must be an absolute path"));
+  CHECK(settings_error("[vtpm]\nkernel = \"k\"\ninitrd = \"/i\"").contains("absolute path"));
+  CHECK(settings_error("boot_manifest = \"\"\nsocket = \"\"") == "none");
+}
+
+TEST_CASE("settings: a run directory that outlives the machine's restart is refused") {
+  const TemporaryDirectory programs;
+  Settings settings;
+  settings.run_directory = "/dev/shm";
+  settings.libexec_directory = programs.path();
+  const Status none = check_places(settings);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().message().contains(programs.path() + "/ashlar-inspector"));
+  for (const char* name : {"/ashlar-inspector", "/ashlar-verifier", "/ashlar-constructor"}) {
+    write_file(programs.path() + name, "");
+    std::filesystem::permissions(programs.path() + name, std::filesystem::perms::owner_all);
+  }
+  CHECK(check_places(settings));
+  for (const char* elsewhere : {"/proc", "/nonexistent"}) {
+    settings.run_directory = elsewhere;
+    const Status refused = check_places(settings);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message().contains(elsewhere));
+  }
+}
+
 TEST_CASE("settings: a file that is not there is not_found") {
   const auto settings = read_settings("/nonexistent/builder.toml");
   REQUIRE_FALSE(settings);
@@ -112,6 +153,11 @@ TEST_CASE("boot manifest: mistakes are named with file, line and column") {
 TEST_CASE("boot manifest: sizes and counts out of range are refused") {
   const std::string start = "[[domain]]\nname = \"x\"\nkernel = \"/k\"\n";
   CHECK(manifest_error(start + "memory_mib = 8\n").contains("from 16 to"));
+  CHECK(manifest_error(start + "memory_mib = 64\nmax_memory_mib = 32\n").contains("below"));
+  CHECK(manifest_error(start + "memory_mib = 64\nmax_memory_mib = 0\n").contains("from 16 to"));
+  CHECK(manifest_error(start + "memory_mib = 64\ninitrds = [\"a\"]\n").contains("absolute"));
+  CHECK(manifest_error("[[domain]]\nname = \"x\"\nkernel = \"k\"\nmemory_mib = 64\n")
+            .contains("absolute"));
   CHECK(manifest_error(start + "memory_mib = 64\nvcpus = 0\n").contains("from 1 to"));
   CHECK(manifest_error(start + "memory_mib = 64\nvcpus = 129\n").contains("from 1 to"));
   CHECK(manifest_error(start + "memory_mib = 64\ninitrds = \"/a\"\n").contains("list of strings"));

@@ -67,6 +67,9 @@ inline constexpr int essential_domain_ended = 10;
 /// Errors: not_found, io, limit, invalid with file:line:column.
 [[nodiscard]] Result<Settings> read_settings(const std::string& path);
 [[nodiscard]] Result<Settings> parse_settings(std::string_view text, const std::string& path);
+/// What would fail only later, or not at all: that run_directory is on a tmpfs, and that the
+/// programs are in libexec_directory. Errors: invalid, not_found, denied.
+[[nodiscard]] Status check_places(const Settings& settings);
 [[nodiscard]] Result<std::vector<BootDomain>> read_boot_manifest(const std::string& path);
 [[nodiscard]] Result<std::vector<BootDomain>> parse_boot_manifest(std::string_view text,
                                                                   const std::string& path);
