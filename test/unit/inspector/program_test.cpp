@@ -3,6 +3,7 @@
 // environment. The program's path comes from the build in ASHLAR_INSPECTOR.
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,6 +80,29 @@ TEST_CASE("inspector: unpacks a kernel into the memory file, which can then be s
     REQUIRE(mapping);
     CHECK(Bytes(mapping->bytes().begin(), mapping->bytes().end()) == plain_kernel());
   }
+}
+
+TEST_CASE("inspector: cannot write into the builder's log once it reads the image") {
+  UniqueFd image = std::move(create_memory_file("image").value());
+  REQUIRE(write_all(image.value(), plain_kernel(), "the image"));
+  REQUIRE(seal(image.value(), "the image"));
+  const UniqueFd plain = std::move(create_memory_file("plain").value());
+  const UniqueFd log = std::move(create_memory_file("log").value());
+  const UniqueFd unwritable(open("/dev/null", O_RDONLY)); // so that there is something to say
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(log.value(), STDERR_FILENO);
+    become_inspector(image.value(), plain.value(), unwritable.value());
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == EXIT_FAILURE);
+  const auto written = Mapping::of(log.value(), "the log");
+  REQUIRE(written);
+  const std::string text(reinterpret_cast<const char*>(written->bytes().data()),
+                         written->bytes().size());
+  CHECK(text.find("report") == std::string::npos);
 }
 
 TEST_CASE("inspector: leaves the memory file empty for a plain kernel") {
