@@ -86,12 +86,12 @@ void Lifecycle::check(std::uint32_t domid) {
     return;
   const Result<std::optional<xen::DomainStatus>> status = services_.hypervisor.domain(domid);
   if (!status)
-    return log::error("looking at domain {} ({}): {}", domid, domain->name(),
-                      status.error().message());
+    return try_later(*domain, status.error());
   if (!*status || (*status)->uuid != domain->uuid() || (*status)->dying)
     return end(*domain, "was destroyed by somebody else");
   if ((*status)->shutdown)
-    stopped(*domain, *(*status)->shutdown);
+    return stopped(*domain, *(*status)->shutdown);
+  failing_.erase(domain->record.serial);
 }
 
 void Lifecycle::stopped(const Domain& domain, xen::ShutdownReason reason) {
@@ -103,7 +103,8 @@ void Lifecycle::stopped(const Domain& domain, xen::ShutdownReason reason) {
     return;
   }
   if (action == measure::StopAction::restart) {
-    log::notice("domain {} ({}) {}", domain.domid(), domain.name(), to_string(reason));
+    if (!failing_.contains(domain.record.serial))
+      log::notice("domain {} ({}) {}", domain.domid(), domain.name(), to_string(reason));
     return restart(domain);
   }
   end(domain, to_string(reason));
@@ -112,12 +113,26 @@ void Lifecycle::stopped(const Domain& domain, xen::ShutdownReason reason) {
 void Lifecycle::end(const Domain& domain, const std::string& why) {
   const bool essential = domain.essential;
   const std::string name = domain.name();
-  log::notice("domain {} ({}) {}: record {} is revoked", domain.domid(), name, why,
-              domain.record.serial);
-  preserved_.erase(domain.record.serial);
-  if (const Status ended = services_.domains.destroy(domain.domid()); !ended)
-    return log::error("ending domain {}: {}", name, ended.error().message());
+  const std::uint64_t serial = domain.record.serial;
+  const std::uint32_t domid = domain.domid();
+  if (!failing_.contains(serial))
+    log::notice("domain {} ({}) {}: record {} is revoked", domid, name, why, serial);
+  preserved_.erase(serial);
+  if (const Status ended = services_.domains.destroy(domid); !ended) {
+    if (const Domain* left = services_.domains.find_serial(serial))
+      return try_later(*left, ended.error());
+    log::error("ending domain {}: {}", name, ended.error().message());
+  }
+  failing_.erase(serial);
   ended_for_good(essential, name);
+}
+
+void Lifecycle::try_later(const Domain& domain, const Error& error) {
+  if (failing_.insert(domain.record.serial).second)
+    log::error("ending domain {}, if it has stopped: {}; this is tried again each {} s",
+               domain.name(), error.message(), end_retry_pause.count());
+  services_.loop.forget(again_);
+  again_ = services_.loop.after(end_retry_pause, [this] { check(); });
 }
 
 void Lifecycle::restart(const Domain& old) {
@@ -143,8 +158,13 @@ void Lifecycle::restart(const Domain& old) {
   const policy::Decision decision = decide_create(*policy, request);
   if (!decision.allowed && !decision.unverified)
     return end(old, "may not be restarted: " + decision.reason);
-  if (const Status ended = services_.domains.destroy(old.domid()); !ended)
-    return log::error("ending domain {} for its restart: {}", name, ended.error().message());
+  const std::uint64_t serial = old.record.serial;
+  if (const Status ended = services_.domains.destroy(old.domid()); !ended) {
+    if (const Domain* left = services_.domains.find_serial(serial))
+      return try_later(*left, ended.error());
+    log::error("ending domain {} for its restart: {}", name, ended.error().message());
+  }
+  failing_.erase(serial);
   Result<Domain> draft = make_draft(request, *policy, decision);
   if (!draft) {
     log::error("restarting domain {}: {}", name, draft.error().message());

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "ashlar/broker/limits.hpp"
 #include "ashlar/broker/settings.hpp"
 #include "scene.hpp"
 #include "supervisor.hpp"
@@ -169,6 +170,29 @@ TEST_CASE("lifecycle: a guest may reboot although the machine's clock was set ba
   scene.settle();
   CHECK(scene.world.domains.contains(2));
   CHECK(scene.world.count("construct") == 2);
+}
+
+TEST_CASE("lifecycle: a stopped domain that could not be ended is tried again by itself") {
+  for (const char* step : {"destroy", "remove-nodes", "domain"}) {
+    CAPTURE(step);
+    Scene scene;
+    Client client(scene);
+    client.hello();
+    client.build("web", "kernel");
+    const CapturedLog captured;
+    scene.world.faults[step] = 2;
+    scene.world.shut_down(1, xen::ShutdownReason::poweroff);
+    scene.settle();
+    CHECK(scene.broker);
+    CHECK(scene.world.faults[step] == 1);
+    const auto over = std::chrono::steady_clock::now() + 4 * end_retry_pause;
+    while (!scene.journal().intents.empty() || !scene.journal().domains.empty()) {
+      REQUIRE(std::chrono::steady_clock::now() < over);
+      scene.turn();
+    }
+    CHECK(scene.world.domains.empty());
+    CHECK(captured.count("this is tried again") == 1);
+  }
 }
 
 TEST_CASE("lifecycle: a hypervisor that cannot be asked ends no domain") {

@@ -13,6 +13,9 @@ namespace ashlar::broker {
 class Lifecycle {
 public:
   explicit Lifecycle(Services& services) : services_(services) {}
+  Lifecycle(const Lifecycle&) = delete;
+  Lifecycle& operator=(const Lifecycle&) = delete;
+  ~Lifecycle() { services_.loop.forget(again_); }
 
   /// Looks at every domain: to be called when xenstore reports "@releaseDomain".
   void check();
@@ -26,9 +29,14 @@ private:
   void restart(const Domain& domain);
   void runs_again(const Domain& built);
   void ended_for_good(bool essential, const std::string& name);
+  /// Nobody would tell of this domain once more: it is looked at again after a while. Logs the
+  /// error the first time.
+  void try_later(const Domain& domain, const Error& error);
 
   Services& services_;
   std::set<std::uint64_t> preserved_; // serials: said so in the log once
+  std::set<std::uint64_t> failing_;   // serials of domains that could not be ended, likewise
+  EventLoop::Id again_ = 0;
   RestartLimit limit_;
 };
 

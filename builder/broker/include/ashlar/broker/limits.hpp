@@ -87,6 +87,8 @@ inline constexpr std::size_t max_dry_runs =
     4; // that verify signatures; they take no builds' places
 inline constexpr std::chrono::seconds inspect_time{120};
 inline constexpr std::chrono::seconds construct_time{300};
+/// A domain that stopped and could not be ended, for want of memory most likely, is tried again.
+inline constexpr std::chrono::seconds end_retry_pause{1};
 /// A guest that asks for a restart sooner than this after its start is destroyed: it would only
 /// loop.
 inline constexpr std::chrono::seconds min_uptime_for_restart{2};
