@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 PAGES = Path(__file__).resolve().parent.parent.parent.parent / "docs" / "man"
+# Of systemd's scale from 0 to 100: root that needs namespaces and Xen's devices cannot have much less.
+MOST_EXPOSED = 35
 CHILDREN = ("ashlar-inspector", "ashlar-verifier", "ashlar-constructor")
 
 
@@ -30,6 +32,9 @@ def main():
             expect(program.startswith(sbin) and Path(folder + program).is_file(), f"{unit.name} starts {program}")
             page, section = re.search(r"^Documentation=man:(\S+)\((\d)\)", text, re.MULTILINE).groups()
             expect((Path(folder + man) / f"man{section}" / f"{page}.{section}").is_file(), f"{unit.name} names {page}")
+            judged = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSED}", unit],
+                                    check=False, capture_output=True, text=True)
+            expect(judged.returncode == 0, f"{unit.name}: {(judged.stdout + judged.stderr).strip().splitlines()[-1:]}")
         expect(libexec.encode() + b"\0" in Path(f"{folder}{sbin}/ashlar-builder").read_bytes(),
                f"the builder does not look into {libexec}")
         for name in CHILDREN:
