@@ -204,6 +204,27 @@ TEST_CASE("sandbox: an endless loop is killed") {
   CHECK((killed_by(status, SIGXCPU) || killed_by(status, SIGKILL)));
 }
 
+TEST_CASE("sandbox: where memory runs out it is the first to go, not the builder or xenstored") {
+  int ends[2] = {};
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], report_fd);
+    if (enter_sandbox({}) && write(report_fd, "", 1) == 1)
+      for (volatile unsigned turns = 0;;)
+        turns = turns + 1;
+    _exit(exit_no_sandbox);
+  }
+  close(ends[1]);
+  char inside = 1;
+  CHECK(read(ends[0], &inside, 1) == 1);
+  const auto adjustment = read_file("/proc/" + std::to_string(child) + "/oom_score_adj", 64);
+  CHECK(adjustment.value_or("") == "1000\n");
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  close(ends[0]);
+}
+
 TEST_CASE("sandbox: only standard error and the three descriptors stay open") {
   CHECK(done(run_child([] {
     if (!close_other_descriptors())

@@ -13,6 +13,10 @@ enum class Layer { in_place, not_available };
 /// Closes every descriptor but standard error and the three of the contract.
 [[nodiscard]] Status close_other_descriptors();
 
+/// Where memory runs out, the kernel ends this process before any that others need (oom_score_adj
+/// of proc(5)). Advice alone: where it cannot be given, nothing is lost that was there.
+void be_first_to_go();
+
 /// New, empty network, IPC, UTS, mount and cgroup namespaces; not for root: inside a new user
 /// namespace. `not_available` only for a user whom the kernel gives no user namespace; for root
 /// that is an error.

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 
+#include "ashlar/base/unique_fd.hpp"
 #include "layers.hpp"
 
 namespace ashlar::inspector {
@@ -20,6 +24,13 @@ Status limit(__rlimit_resource resource, const char* name, rlim_t value) {
 }
 
 } // namespace
+
+void be_first_to_go() {
+  constexpr std::string_view most = "1000";
+  const UniqueFd file(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (file) [[maybe_unused]]
+    const ssize_t advice = write(file.value(), most.data(), most.size());
+}
 
 Status limit_resources(const SandboxLimits& limits) {
   TRY(limit(RLIMIT_AS, "RLIMIT_AS", limits.address_space_bytes));

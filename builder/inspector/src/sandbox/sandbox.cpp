@@ -8,6 +8,7 @@ namespace ashlar::inspector {
 Result<Isolation> enter_sandbox(const SandboxLimits& limits) {
   Isolation isolation;
   TRY(close_other_descriptors());
+  be_first_to_go();
   const Layer namespaces = TRY(leave_namespaces());
   TRY(drop_privileges());
   TRY(limit_resources(limits));
