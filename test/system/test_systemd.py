@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import guests
 import steps
 from appliance import xen
 
@@ -39,6 +40,18 @@ def test_runs(machine):
     steps.create(machine, "first")
     assert "first" in machine.toolstack.check("ashlar list", 60)
     steps.destroy(machine, "first")
+
+
+def test_confined(machine):
+    """The unit's confinement is in force, and leaves the builder the terminal of a guest's console."""
+    status = machine.dom0.check(f"cat /proc/{steps.builder(machine)}/status")
+    assert "Seccomp:\t2" in status, status
+    steps.create(machine, "talks", paused=False)
+    guests.await_ready(machine, "talks")
+    _, output = machine.toolstack.run("(echo typed-here; sleep 8) | timeout 8 ashlar console talks", 120)
+    assert "guest-ready talks" in output, output
+    guests.await_console(machine, "talks", "typed-here")
+    steps.destroy(machine, "talks")
 
 
 def test_killed(machine):
