@@ -202,10 +202,10 @@ const Domain* Session::allowed_domain(std::uint32_t id, policy::Verb verb,
   // What a requester may not see does not exist for it: the same answer, word for word.
   if (domain && services_.policy.current()->may_see(decision->requester, domain->record.requester))
     return domain;
-  send(failure_reply(
-      id,
-      {ErrorCode::not_found, "looking for the domain",
-       fmt::format("there is none with {}; `ashlar list` shows yours", describe(reference)), 0}));
+  finish(id, failure(ErrorCode::not_found,
+                     fmt::format("looking for the domain to {}", policy::to_string(verb)),
+                     fmt::format("there is none with {}; `ashlar list` shows yours",
+                                 describe(reference))));
   return nullptr;
 }
 

@@ -83,6 +83,15 @@ TEST_CASE("session: the log says of a build that is given up who did so") {
   }
 }
 
+TEST_CASE("session: a request for a domain that is not there is in the log, with what was asked") {
+  Scene scene;
+  Client client(scene);
+  client.hello();
+  const CapturedLog captured;
+  CHECK(outcome(client.call(by_domid(ashlar_v1_Request_destroy_tag, 7))) == "not_found");
+  CHECK(captured.count("looking for the domain to destroy: there is none with domid 7") == 1);
+}
+
 TEST_CASE("session: a first request that is not hello ends the connection") {
   Scene scene;
   Client client(scene);
