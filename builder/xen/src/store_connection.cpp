@@ -79,15 +79,17 @@ Status StoreConnection::remove(const std::string& path) {
 Status StoreConnection::remove_domain(std::uint32_t domid, const measure::Uuid& uuid) {
   const std::string vm = "/vm/" + measure::to_string(uuid);
   const std::string home = fmt::format("/local/domain/{}", domid);
-  TRY(remove(vm));
   const auto owner = read(home + "/vm");
   if (!owner && owner.error().code != ErrorCode::not_found)
     return std::unexpected(owner.error());
   // The domid may belong to a later domain by now: its nodes are not ours to remove.
   if (owner && *owner != vm)
     return {};
-  TRY(remove(home));
-  return remove(fmt::format("/libxl/{}", domid));
+  TRY(remove(fmt::format("/libxl/{}", domid)));
+  // Nor is this one's node, where the home is gone: a guest that was built anew keeps its UUID.
+  if (owner)
+    TRY(remove(vm));
+  return remove(home); // last: whoever has to begin again finds what is left
 }
 
 Status StoreConnection::introduce(std::uint32_t domid, std::uint64_t ring_page,
