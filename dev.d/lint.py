@@ -29,6 +29,42 @@ def is_source(path):
     return path.suffix in (*CPP, ".py", ".proto") or path.name in ("dev", "run")
 
 
+def without_text(source):
+    """C++ with its comments, strings and template arguments blanked."""
+    def blank(found):
+        return " " * len(found.group())
+    source = re.sub(r"""//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""", blank, source)
+    arguments = 1
+    while arguments:
+        source, arguments = re.subn(r"<[^<>;(){}=]*>", blank, source)
+    return source
+
+
+def leaves_elements(before):
+    """Whether a TRY after this text is a later element between braces or capture of a lambda, or
+    inside new X(…): returning, it leaves the elements before it, or the memory, behind."""
+    depth, earlier = 0, False
+    for at in range(len(before) - 1, -1, -1):
+        char = before[at]
+        if char in ")}]":
+            depth += 1
+        elif char in "({[" and depth:
+            depth -= 1
+        elif depth:
+            continue
+        elif char == ";":
+            return False
+        elif char == ",":
+            earlier = True
+        elif char in "{[" and earlier or char == "(" and re.search(r"\bnew [\w:]+\s*$", before[:at]):
+            return True
+        elif char == "{" and not before[:at].rstrip().endswith(("{", ",")):
+            return False  # the beginning of a block, or of the outermost braces
+        elif char in "({[":
+            earlier = False
+    return False
+
+
 def findings_of(path):
     """What breaks a rule in one file."""
     lines = path.read_text().splitlines()
@@ -43,6 +79,11 @@ def findings_of(path):
             yield f"{name}:{number}: {len(line)} columns, more than {MAX_COLUMNS}"
         if re.search(r"\b(TODO|FIXME|XXX)\b", line) and path != Path(__file__).resolve():
             yield f"{name}:{number}: unfinished: {line.strip()}"
+    source = without_text("\n".join(lines)) if path.suffix in CPP else ""
+    for found in re.finditer(r"\bTRY\(", source):
+        if leaves_elements(source[:found.start()]):
+            number = source.count("\n", 0, found.start()) + 1
+            yield f"{name}:{number}: a TRY after other elements leaks them: take its value first"
 
 
 def check_files():

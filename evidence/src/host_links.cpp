@@ -198,8 +198,10 @@ struct Statement {
 };
 
 Result<Statement> statement_of(const Bundle& bundle) {
-  return Statement{.key = TRY(measure::digest(bundle.guest.key)).sha256,
-                   .log = TRY(measure::digest(bundle.host_log)).sha256};
+  Statement statement;
+  statement.key = TRY(measure::digest(bundle.guest.key)).sha256;
+  statement.log = TRY(measure::digest(bundle.host_log)).sha256;
+  return statement;
 }
 
 Result<Sha256> digest_of(const Statement& statement, const Sha256& nonce, const Sha256& record) {

@@ -39,7 +39,8 @@ Result<Line> read_line(std::string_view line, std::string_view what, std::size_t
   const std::string_view hex = line.substr(space + 1);
   if (!lower_case_hex(hex) || hex.size() != 2 * sizeof(measure::Sha256))
     return bad(what, number, "its value is not 64 lower-case hexadecimal digits");
-  return Line{pcr, TRY(measure::sha256_from_hex(hex, std::string(what)))};
+  const measure::Sha256 value = TRY(measure::sha256_from_hex(hex, std::string(what)));
+  return Line{pcr, value};
 }
 
 std::string_view take_line(std::string_view& text) {

@@ -80,10 +80,11 @@ Result<std::vector<XenNote>> NoteReader::xen_notes(const FileRange& range) {
     const std::size_t next = gelf_getnote(data, at, &note, &name_at, &description_at);
     if (next <= at)
       return broken_note(range.offset() + at);
-    if (TRY(owned_by_xen(file_, range.offset() + at, note.n_namesz)))
-      found.push_back(
-          {note.n_type, TRY(FileRange::within(range.bytes(), description_at, note.n_descsz,
-                                              "the contents of a Xen note"))});
+    if (TRY(owned_by_xen(file_, range.offset() + at, note.n_namesz))) {
+      const FileRange description = TRY(FileRange::within(
+          range.bytes(), description_at, note.n_descsz, "the contents of a Xen note"));
+      found.push_back({note.n_type, description});
+    }
     at = next;
   }
   return found;

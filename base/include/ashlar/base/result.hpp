@@ -65,8 +65,8 @@ using Status = Result<void>;
 
 /// TRY(expression) yields the value of a successful Result, or returns its Error from the
 /// enclosing function. A GNU statement expression, which the code base needs anyway (gnu++23).
-/// Not for a later element between the braces of an aggregate: GCC destroys the elements before it
-/// when an exception leaves, and not when this returns.
+/// Not for a later element between braces or capture of a lambda, nor inside new X(…): GCC cleans
+/// up what is there when an exception leaves, but not when this returns. ./dev lint finds these.
 #define TRY(...)                                                                                   \
   ({                                                                                               \
     auto&& try_result_ = (__VA_ARGS__);                                                            \
