@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
     print(exit->code == 0 || exit->json ? STDOUT_FILENO : STDERR_FILENO, exit->text);
     return exit->code;
   }
-  const auto& arguments = std::get<Arguments>(parsed);
+  const auto& arguments = *std::get_if<Arguments>(&parsed);
   // A reader of our output that goes away must not kill us before the terminal is restored.
   std::signal(SIGPIPE, SIG_IGN);
   const Outcome<Answer> outcome = run(arguments);

@@ -122,9 +122,8 @@ Guest overlay(Guest base, const Guest& over) {
 Result<std::uint64_t> memory_from_text(std::string_view text) {
   const std::string doing = "reading the amount of memory \"" + printable(text) + "\"";
   std::uint64_t number = 0;
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, number);
-  const std::string_view suffix(end, static_cast<std::size_t>(last - end));
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view suffix = text.substr(static_cast<std::size_t>(end - text.data()));
   if (error == std::errc::invalid_argument || suffix.size() > 1)
     return failure(ErrorCode::invalid, doing, "it must be a number of MiB, or like 512M or 4G");
   std::uint64_t unit_kib = kib_per_mib;

@@ -116,7 +116,7 @@ private:
     if (poll(&waiting, 1, milliseconds_until(deadline)) < 0 && errno != EINTR)
       return errno_failure("waiting for xenstore");
     while (char** event = xs_check_watch(store_))
-      std::free(event);
+      std::free(static_cast<void*>(event));
     return {};
   }
 

@@ -71,7 +71,7 @@ void ManagerLink::turn(Clock::time_point now) {
 
 // take() has seen to it that an answer is of the kind that was asked for.
 void ManagerLink::tell(Answer answer) {
-  auto& [any, result] = answer;
+  auto& result = answer.second;
   std::visit(
       [&result]<typename Wanted>(std::function<void(Result<Wanted>)>& done) {
         if (!done)
@@ -81,7 +81,7 @@ void ManagerLink::tell(Answer answer) {
         else
           done(std::unexpected(std::move(result).error()));
       },
-      any);
+      answer.first);
 }
 
 void ManagerLink::set_deadlines(Clock::time_point now) {

@@ -14,9 +14,11 @@ namespace ashlar::tpm {
 
 namespace {
 
+using namespace std::string_view_literals;
+
 // With its NUL: no other text of ours begins with it.
-constexpr std::string_view purpose("ashlar-guest-quote-1", 21);
-constexpr std::string_view guest_purpose("ashlar-guest-quote-2", 21);
+constexpr std::string_view purpose = "ashlar-guest-quote-1\0"sv;
+constexpr std::string_view guest_purpose = "ashlar-guest-quote-2\0"sv;
 
 } // namespace
 

@@ -112,6 +112,7 @@ void Lifecycle::stopped(const Domain& domain, xen::ShutdownReason reason) {
 
 void Lifecycle::end(const Domain& domain, const std::string& why) {
   const bool essential = domain.essential;
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): the domain goes, its name does not
   const std::string name = domain.name();
   const std::uint64_t serial = domain.record.serial;
   const std::uint32_t domid = domain.domid();
@@ -152,6 +153,7 @@ void Lifecycle::restart(const Domain& old) {
   const bool essential = old.essential;
   const bool state_store = old.vtpm_state_store;
   const auto io_pages = old.io_pages;
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): the domain goes, its name does not
   const std::string name = old.name();
   // The policy of today decides: images whose approval was withdrawn do not start again.
   const auto policy = services_.policy.current();

@@ -38,9 +38,8 @@ private:
   [[nodiscard]] bool translated() const {
     return plan_.configuration.type == measure::GuestType::pvh;
   }
-  [[nodiscard]] Status check(int outcome, const char* step, std::string remedy = {}) {
-    return control_.check(outcome, fmt::format("building domain {}: {}", domid_, step),
-                          std::move(remedy));
+  [[nodiscard]] Status check(int outcome, const char* step, const std::string& remedy = {}) {
+    return control_.check(outcome, fmt::format("building domain {}: {}", domid_, step), remedy);
   }
   [[nodiscard]] Status allocate();
   [[nodiscard]] Status take_payload(const Payload& payload);

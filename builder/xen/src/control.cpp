@@ -80,7 +80,7 @@ Result<std::unique_ptr<Control>> Control::open_without_hypervisor() {
   return open_with(XC_OPENFLAG_DUMMY);
 }
 
-std::unexpected<Error> Control::failed(std::string doing, std::string remedy) {
+std::unexpected<Error> Control::failed(std::string doing, const std::string& remedy) {
   std::string why;
   if (!logger_->last_error.empty())
     why = fmt::format("Xen's library says \"{}\"", logger_->last_error);
@@ -90,9 +90,9 @@ std::unexpected<Error> Control::failed(std::string doing, std::string remedy) {
   return errno_failure(std::move(doing), std::move(why));
 }
 
-Status Control::check(int outcome, const std::string& doing, std::string remedy) {
+Status Control::check(int outcome, const std::string& doing, const std::string& remedy) {
   if (outcome < 0)
-    return failed(doing, std::move(remedy));
+    return failed(doing, remedy);
   // A library may log an error that it then recovers from: it explains no later failure.
   logger_->last_error.clear();
   return {};

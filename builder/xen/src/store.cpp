@@ -35,7 +35,7 @@ public:
     if (event == nullptr)
       return std::nullopt;
     std::string path = event[XS_WATCH_PATH];
-    std::free(event);
+    std::free(static_cast<void*>(event));
     return path;
   }
 

@@ -31,9 +31,9 @@ public:
 
   /// The Error for a Xen library call that just failed: errno and the library's last message go
   /// with `doing`; `remedy`, when there is one, says what to do.
-  [[nodiscard]] std::unexpected<Error> failed(std::string doing, std::string remedy = {});
+  [[nodiscard]] std::unexpected<Error> failed(std::string doing, const std::string& remedy = {});
   /// Success for 0 (or any value that is not negative), otherwise failed().
-  [[nodiscard]] Status check(int outcome, const std::string& doing, std::string remedy = {});
+  [[nodiscard]] Status check(int outcome, const std::string& doing, const std::string& remedy = {});
 
   /// Destroys the domain if it still has this UUID. One that is gone, or whose domid belongs to
   /// another domain by now, is success.
