@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Checks the rules for source files that no compiler checks; with --tidy BUILD, runs clang-tidy."""
 
+import json
 import os
 import re
 import subprocess
@@ -98,8 +99,9 @@ def check_files():
 
 def tidy(build):
     """clang-tidy over every C++ source that Meson compiles."""
-    wanted = [str(path) for path in files() if path.suffix == ".cpp"
-              and (build / "compile_commands.json").read_text().find(path.name) >= 0]
+    commands = json.loads((build / "compile_commands.json").read_text())
+    compiled = {(build / command["file"]).resolve() for command in commands}
+    wanted = [str(path) for path in files() if path.suffix == ".cpp" and path in compiled]
 
     def run(path):
         return subprocess.run(["clang-tidy-19", "--quiet", "-p", str(build), path], check=False,
