@@ -29,7 +29,7 @@ constexpr std::uint32_t shut_down(std::uint32_t code) {
 
 TEST_CASE("domain status: identity, processor time and memory in KiB") {
   xen_domctl_getdomaininfo info = info_with(0);
-  for (std::uint8_t i = 0; i < sizeof info.handle; i++)
+  for (std::size_t i = 0; i < sizeof info.handle; i++)
     info.handle[i] = static_cast<std::uint8_t>(0x10 * i);
   info.tot_pages = 65536;
   info.cpu_time = 1234567890123;
