@@ -114,7 +114,7 @@ Result<measure::Nic> read_nic(std::string_view text, const std::string& doing) {
 Result<std::string> backend_of(const char* text, const std::string& doing) {
   if (text == nullptr)
     return std::string(measure::domain_0_name);
-  const std::string name(text);
+  std::string name(text);
   if (name.empty() || name.find_first_not_of("0123456789") != name.npos)
     return name;
   if (name == "0")

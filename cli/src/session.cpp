@@ -51,7 +51,7 @@ Outcome<ipc::Response> Session::ask(ipc::Request& request, const ipc::PartHandle
     return std::unexpected(Problem(final.error()));
   if (!final)
     return std::unexpected(Problem::transport(final.error()));
-  return std::move(*final);
+  return *final;
 }
 
 Outcome<void> Session::call(ipc::Request& request, const ipc::PartHandler& on_part) {

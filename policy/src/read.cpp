@@ -42,7 +42,7 @@ bool name_is_possible(std::string_view name) {
 }
 
 std::optional<Word> read_name(Fields& fields, std::string_view key) {
-  const auto name = fields.text(key);
+  auto name = fields.text(key);
   if (!name)
     return std::nullopt;
   if (!name_is_possible(name->text)) {

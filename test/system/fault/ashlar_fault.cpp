@@ -67,7 +67,8 @@ std::uint32_t take_domid() {
     domid = 0;
   std::array<char, 128> rest = {};
   const std::size_t size = fread(rest.data(), 1, rest.size(), file);
-  rewind(file);
+  if (fseek(file, 0, SEEK_SET) != 0)
+    abort();
   fwrite(rest.data(), 1, size, file);
   fflush(file);
   if (ftruncate(fileno(file), static_cast<off_t>(size)) != 0)

@@ -47,8 +47,8 @@ TEST_CASE("disk: each form of xl's that says the same is the same disk") {
        {"phy:/dev/vg0/web,xvda,w", "phy:/dev/vg0/web,xvda,rw", "phy:/dev/vg0/web,xvda",
         "/dev/vg0/web,raw,xvda,rw", "/dev/vg0/web,,xvda", "/dev/vg0/web, raw, xvda, w",
         "raw:/dev/vg0/web,xvda,w", "phy:/dev/vg0/web,xvda:disk,w", "vdev=xvda,target=/dev/vg0/web",
-        "vdev=xvda, access=w, format=raw, backendtype=phy, specification=xen, devtype=disk, "
-        "backend=0, target=/dev/vg0/web",
+        ("vdev=xvda, access=w, format=raw, backendtype=phy, specification=xen, devtype=disk, "
+         "backend=0, target=/dev/vg0/web"),
         "format=,vdev=xvda,backend=Domain-0,target=/dev/vg0/web"}) {
     CAPTURE(text);
     const auto read = disks({text});

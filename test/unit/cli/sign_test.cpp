@@ -261,13 +261,13 @@ TEST_CASE(
   const std::string key = "kernel authenticode sha256: ";
   const std::size_t at = allowed.output.find(key);
   REQUIRE(at != std::string::npos);
-  const std::string digest = allowed.output.substr(at + key.size(), 64);
-  CHECK(explain("signed").output.contains(key + digest));
-  place.write("policy/20-revoked.toml", "[[revoked]]\nauthenticode_sha256 = \"" + digest + "\"\n");
+  const std::string revoked = allowed.output.substr(at + key.size(), 64);
+  CHECK(explain("signed").output.contains(key + revoked));
+  place.write("policy/20-revoked.toml", "[[revoked]]\nauthenticode_sha256 = \"" + revoked + "\"\n");
   for (const char* file : {"signed", "changed"}) {
     const Run refused = explain(file);
     CHECK(refused.code == 3);
-    CHECK(refused.output.contains("revokes the kernel with the Authenticode sha256 " + digest));
+    CHECK(refused.output.contains("revokes the kernel with the Authenticode sha256 " + revoked));
   }
   // Whatever lets it in: what is inside a digest nobody can see.
   const std::string named = std::string(64, '1');

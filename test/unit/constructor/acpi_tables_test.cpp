@@ -35,7 +35,9 @@ struct Reader {
   std::uint64_t length(std::uint64_t table) const { return number(table + 4, 4); }
   std::uint64_t xsdt() const { return number(acpi_start + 24, 8); }
   /// The table that entry `index` of the XSDT names.
-  std::uint64_t entry(unsigned index) const { return number(xsdt() + 36 + 8 * index, 8); }
+  std::uint64_t entry(unsigned index) const {
+    return number(xsdt() + 36 + std::uint64_t{8} * index, 8);
+  }
 };
 
 Reader tables(std::uint32_t vcpus) {
@@ -84,7 +86,7 @@ TEST_CASE("acpi: the MADT gives vCPU K the enabled local APIC 2*K") {
     CHECK(reader.number(madt + 36, 4) == 0xfee00000);
     REQUIRE(reader.length(madt) == 44 + 8 * vcpus);
     for (std::uint32_t vcpu = 0; vcpu < vcpus; vcpu++) {
-      const std::uint64_t entry = madt + 44 + 8 * vcpu;
+      const std::uint64_t entry = madt + 44 + std::uint64_t{8} * vcpu;
       CHECK(reader.number(entry, 2) == 0x0800); // type 0, length 8
       CHECK(reader.number(entry + 2, 1) == vcpu);
       CHECK(reader.number(entry + 3, 1) == 2 * vcpu);

@@ -126,13 +126,13 @@ TEST_CASE("elf: rejects what libxenguest's other loaders would take") {
   put(image, gap, 0x336ec578, 4);
   put(image, gap + 4, 0x00010000, 4);
   CHECK(inspect_it(image)); // its sum is wrong: no header
-  put(image, gap + 8, -(0x336ec578u + 0x00010000u), 4);
+  put(image, gap + 8, 0u - (0x336ec578u + 0x00010000u), 4);
   check_refused(image, ErrorCode::invalid, "multiboot format at byte 0x170");
 
   Bytes kernel(8192 + 8);
   CHECK(require_one_reading(kernel));
   put(kernel, 8188, 0x336ec578, 4);
-  put(kernel, 8192 + 4, -0x336ec578u, 4);
+  put(kernel, 8192 + 4, 0u - 0x336ec578u, 4);
   CHECK(!require_one_reading(kernel)); // the last place that is looked at
   kernel.pop_back();
   CHECK(require_one_reading(kernel));

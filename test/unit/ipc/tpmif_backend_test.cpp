@@ -104,9 +104,9 @@ struct Devices {
 
 TEST_CASE("tpmif backends: one packet is answered a turn, and what is left keeps it readable") {
   Devices devices;
-  for (const std::uint32_t domid : {5, 6, 7})
+  for (const std::uint32_t domid : {5U, 6U, 7U})
     devices.connect(domid);
-  for (const std::uint32_t domid : {5, 6, 7})
+  for (const std::uint32_t domid : {5U, 6U, 7U})
     devices.submit(domid);
   for (std::size_t answered = 1; answered <= 3; ++answered) {
     REQUIRE(devices.readable());
@@ -114,7 +114,7 @@ TEST_CASE("tpmif backends: one packet is answered a turn, and what is left keeps
     CHECK(devices.handler.served.size() == answered);
   }
   CHECK(devices.handler.served == std::vector<std::uint32_t>{5, 6, 7});
-  for (const std::uint32_t domid : {5, 6, 7})
+  for (const std::uint32_t domid : {5U, 6U, 7U})
     CHECK(devices.page_state(domid) == TpmifState::finish);
   devices.turn_while_readable();
   CHECK(devices.handler.served.size() == 3);

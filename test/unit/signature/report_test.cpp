@@ -75,7 +75,7 @@ TEST_CASE("verifier's report: signatures that were brought, right ones and wrong
   CHECK(report->brought[1]->fingerprint == detached().fingerprint);
   CHECK(report->brought[1]->public_key == detached().public_key);
   CHECK(report->brought[1]->trust == detached().trust);
-  for (const std::size_t other : {0, 1, 3})
+  for (const std::size_t other : {0U, 1U, 3U})
     CHECK_FALSE(decode_signature_report(bytes, 3, other).has_value());
   for (std::size_t size = 0; size < bytes.size(); ++size)
     CHECK_FALSE(decode_signature_report(std::span(bytes).first(size), 3, 2).has_value());

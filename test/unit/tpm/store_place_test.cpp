@@ -66,6 +66,13 @@ struct Machinery {
   }
 };
 
+/// Whether as many packets went by as were to; a negative number is never.
+bool comes_now(int& after) {
+  if (after < 0)
+    return false;
+  return after-- == 0;
+}
+
 class FakeLine final : public ipc::TpmifFrontend {
 public:
   explicit FakeLine(Machinery& machine) : machine_(machine) {}
@@ -74,12 +81,12 @@ public:
     if (machine_.stalls)
       return failure(ErrorCode::timeout, "asking", "no answer");
     machine_.now += machine_.packet_time;
-    if (machine_.closed_after >= 0 && machine_.closed_after-- == 0) {
+    if (comes_now(machine_.closed_after)) {
       machine_.blobs.forget_parts({});
       return failure(ErrorCode::peer_closed, "asking", "it was closed");
     }
     Bytes answer = machine_.blobs.answer({}, packet);
-    if (machine_.lost_after >= 0 && machine_.lost_after-- == 0) {
+    if (comes_now(machine_.lost_after)) {
       machine_.now += store_time_in_window;
       return failure(ErrorCode::timeout, "asking", "no answer");
     }

@@ -30,7 +30,7 @@ TEST_CASE("vtpm service: a stock vTPM's 52 bytes are a key, other lengths are no
   s.connect(vtpm);
   CHECK(s.status(vtpm, VtpmOrdinal::save_hash_key, key_of(std::byte{1}, short_key_bytes)) ==
         VtpmStatus::success);
-  for (const std::size_t size : {0, 1, 51, 53, 63, 65, 4000})
+  for (const std::size_t size : {0U, 1U, 51U, 53U, 63U, 65U, 4000U})
     CHECK(s.status(vtpm, VtpmOrdinal::save_hash_key, key_of(std::byte{2}, size)) ==
           VtpmStatus::bad_parameter);
   CHECK(s.ask(vtpm, VtpmOrdinal::load_hash_key).body == key_of(std::byte{1}, short_key_bytes));
