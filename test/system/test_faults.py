@@ -43,7 +43,6 @@ DOING = {
     "xc_dom_build_image": "loading kernel and initrd",
     "xc_dom_boot_image": "preparing its first vCPU",
     "xc_dom_gnttab_init": "granting the pages of console and xenstore",
-    "xs_read": "reading xenstore node domid",
     "xs_transaction_start": "starting the xenstore transaction",
     "xs_rm": "removing xenstore node",
     "xs_write": "writing xenstore node",

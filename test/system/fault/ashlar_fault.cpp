@@ -178,8 +178,6 @@ FAULT_POINT(int, xc_dom_build_image, (Image * a), (a))
 FAULT_POINT(int, xc_dom_boot_image, (Image * a), (a))
 FAULT_POINT(int, xc_dom_gnttab_init, (Image * a), (a))
 FAULT_POINT(Store*, xs_open, (unsigned long a), (a))
-FAULT_POINT(void*, xs_read, (Store * a, xs_transaction_t b, const char* c, unsigned* d),
-            (a, b, c, d))
 FAULT_POINT(bool, xs_write,
             (Store * a, xs_transaction_t b, const char* c, const void* d, unsigned e),
             (a, b, c, d, e))
