@@ -46,10 +46,7 @@ std::int64_t monotonic_ms() {
 Program xenstored_program() {
   constexpr const char* preferred = "/usr/lib/xen/bin/oxenstored";
   const bool there = ::access(preferred, X_OK) == 0;
-  return {{there ? preferred : "/usr/lib/xen/bin/xenstored", "--no-fork"},
-          {path_variable},
-          {},
-          {}};
+  return {{there ? preferred : "/usr/lib/xen/bin/xenstored", "--no-fork"}, {path_variable}, {}, {}};
 }
 
 Program xenconsoled_program() {
