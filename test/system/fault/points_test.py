@@ -22,6 +22,7 @@ LEFT_OUT = {
     "xc_flask_sid_to_context": "likewise",
     "xs_close": "after the build",
     "xs_directory": "linked, but only the broker lists nodes",
+    "xs_read": "cleaning up",
 }
 
 
